@@ -1,0 +1,146 @@
+"""Normalisation layers as CIANNA computes them: group and local response."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="astrokeras")
+class GroupNormalization(keras.layers.Layer):
+    """Normalise each group of channels of each image by its own mean and variance.
+
+    Channels are cut into consecutive groups of `group_size`; mean and (biased) variance run over all
+    positions and channels of a group. The statistics are always computed in float32. Training and
+    inference are the same computation.
+
+    Args:
+        group_size: number of channels in a group; must divide the number of channels.
+        per: `"group"` has one gamma and one beta a group, as CIANNA; `"channel"` one a channel, as the
+            paper and Keras.
+        set_off: number of last groups that pass through unchanged.
+        epsilon: added to the variance.
+        **kwargs: Keras's layer arguments (`name`, `dtype`).
+
+    Input and output shape: `(batch, [z, [y,]] x, channels)`, the same.
+
+    Raises:
+        ValueError: if `group_size` does not divide the channels, or an argument is out of range.
+
+    Reference:
+        Wu & He 2018, arXiv:1803.08494; CIANNA 1.0, layer "norm".
+
+    Example:
+        >>> import numpy as np
+        >>> from astrokeras.layers import GroupNormalization
+        >>> layer = GroupNormalization(group_size=2)
+        >>> y = np.array(layer(np.random.default_rng(0).normal(5, 3, (2, 8, 8, 4)).astype("float32")))
+        >>> bool(abs(y[0, :, :, :2].mean()) < 1e-5)
+        True
+        >>> layer.gamma.shape
+        (2,)
+    """
+
+    def __init__(self, group_size: int, per: str = "group", set_off: int = 0, epsilon: float = 1e-3, **kwargs):
+        super().__init__(**kwargs)
+        if group_size < 1:
+            raise ValueError(f"Expected group_size >= 1; received group_size={group_size}.")
+        if per not in ("group", "channel"):
+            raise ValueError(f'Expected per to be "group" or "channel"; received per={per!r}.')
+        if set_off < 0:
+            raise ValueError(f"Expected set_off >= 0; received set_off={set_off}.")
+        self.group_size = group_size
+        self.per = per
+        self.set_off = set_off
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        """Create gamma and beta."""
+        channels = input_shape[-1]
+        if channels % self.group_size:
+            raise ValueError(
+                f"Layer {self.name!r}: expected a group_size that divides the {channels} channels; "
+                f"received group_size={self.group_size}."
+            )
+        groups = channels // self.group_size
+        if self.set_off > groups:
+            raise ValueError(f"Layer {self.name!r}: expected set_off <= {groups} groups; received {self.set_off}.")
+        shape = (groups if self.per == "group" else channels,)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+
+    def call(self, inputs):
+        """Normalise in float32, answer in the compute dtype."""
+        shape = ops.shape(inputs)
+        channels = inputs.shape[-1]
+        groups = channels // self.group_size
+        axes = list(range(1, len(shape) - 1))
+        x = ops.cast(inputs, "float32")
+        grouped = ops.reshape(x, (*shape[:-1], groups, self.group_size))  # (batch, ..., groups, group_size)
+        mean, variance = ops.moments(grouped, axes=[*axes, len(shape)], keepdims=True)
+        scale = ops.rsqrt(variance + self.epsilon)  # (batch, 1..., groups, 1)
+        per_group = (groups, 1 if self.per == "group" else self.group_size)
+        scale = scale * ops.reshape(ops.cast(self.gamma, "float32"), per_group)
+        offset = ops.reshape(ops.cast(self.beta, "float32"), per_group) - mean * scale
+        y = ops.reshape(grouped * scale + offset, shape)
+        if self.set_off:
+            kept = channels - self.set_off * self.group_size
+            y = ops.concatenate([y[..., :kept], x[..., kept:]], axis=-1)
+        return ops.cast(y, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape."""
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="astrokeras")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Divide each channel by the energy of its neighbours (local response normalisation).
+
+    `y_c = x_c / (k + alpha / depth * sum_j x_j^2)^beta`, j from `c - depth // 2` to `c + depth // 2`,
+    cut to the existing channels; the divisor is `depth` also at the edges. Computed in float32.
+
+    Args:
+        depth: number of neighbouring channels (CIANNA's `range`).
+        k: constant, > 0.
+        alpha: weight of the energy.
+        beta: exponent.
+        **kwargs: Keras's layer arguments (`name`, `dtype`).
+
+    Input and output shape: `(batch, ..., channels)`, the same.
+
+    Raises:
+        ValueError: if `depth` < 1.
+
+    Reference:
+        Krizhevsky et al. 2012; CIANNA 1.0, layer "lrn" with its defaults.
+
+    Example:
+        >>> import numpy as np
+        >>> from astrokeras.layers import LocalResponseNormalization
+        >>> y = LocalResponseNormalization(depth=1)(np.full((1, 1, 1, 1), 2.0, "float32"))
+        >>> round(float(y[0, 0, 0, 0]), 4)  # 2 / sqrt(1 + 4)
+        0.8944
+    """
+
+    def __init__(self, depth: int = 5, k: float = 1.0, alpha: float = 1.0, beta: float = 0.5, **kwargs):
+        super().__init__(**kwargs)
+        if depth < 1:
+            raise ValueError(f"Expected depth >= 1; received depth={depth}.")
+        self.depth = depth
+        self.k = k
+        self.alpha = alpha
+        self.beta = beta
+
+    def call(self, inputs):
+        """Normalise in float32, answer in the compute dtype."""
+        x = ops.cast(inputs, "float32")
+        channels = inputs.shape[-1]
+        reach = self.depth // 2
+        padding = [(0, 0)] * (len(inputs.shape) - 1) + [(reach, reach)]
+        squares = ops.pad(ops.square(x), padding)
+        energy = sum(squares[..., i : i + channels] for i in range(2 * reach + 1))
+        y = x * ops.power(self.k + self.alpha / self.depth * energy, -self.beta)
+        return ops.cast(y, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape."""
+        return input_shape

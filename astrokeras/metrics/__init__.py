@@ -1,0 +1,3 @@
+"""Metrics that Keras lacks."""
+
+from astrokeras.metrics.confusion_matrix import ConfusionMatrix as ConfusionMatrix

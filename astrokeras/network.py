@@ -1,0 +1,494 @@
+"""Network: build a network layer by layer, as the course and CIANNA write it."""
+
+from collections.abc import Callable
+
+import keras
+import rich.box
+import rich.console
+import rich.table
+
+from astrokeras import layers
+from astrokeras.layers.pooling import per_axis
+from astrokeras.weights import load
+
+DEFAULT = "default"
+OUTPUT_ACTIVATIONS = ("softmax", "sigmoid")  # kept in float32 under mixed precision
+Activation = str | Callable | keras.layers.Layer | None
+
+
+class Network:
+    """A network under construction; `build()` turns it into a `keras.Model`.
+
+    Every method adds one layer of the course's listings behind the last one and returns the network. One
+    code serves spectra `(x, channels)`, images `(y, x, channels)` and cubes `(z, y, x, channels)`: the
+    length of `input_shape` decides. Layers are named by kind and order (`conv1`, `pool1`, ...) unless
+    `name=` says otherwise.
+
+    Args:
+        input_shape: shape of one example without the batch axis, channels last.
+        activation: of each `conv` and `dense` that names none: `"relu_leaky"` (CIANNA's RELU, the
+            default), `"linear"`, any Keras name, a function, or a layer to copy.
+        kernel_initializer: of each `conv` and `dense`.
+        name: of the model.
+        verbose: print each layer as it is added.
+
+    Raises:
+        ValueError: if the shape has not 1 to 3 spatial axes and channels, all of at least 1, or if
+            keras.json says `channels_first`.
+
+    Reference:
+        The declarative interface of CIANNA (Cornu, https://github.com/Deyht/CIANNA).
+
+    Example:
+        >>> import astrokeras
+        >>> net = astrokeras.Network((28, 28, 1), name="small")
+        >>> model = net.conv(8, 5).pool(2).flatten().dense(10, activation="softmax").build()
+        >>> model.output_shape
+        (None, 10)
+    """
+
+    def __init__(
+        self,
+        input_shape,
+        activation: Activation = "relu_leaky",
+        *,
+        kernel_initializer: str = "glorot_uniform",
+        name: str = "network",
+        verbose: bool = False,
+    ):
+        if keras.config.image_data_format() != "channels_last":
+            raise ValueError(
+                "Expected image_data_format 'channels_last' in keras.json; received 'channels_first': astrokeras "
+                "knows one order, call keras.config.set_image_data_format('channels_last')."
+            )
+        shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else (input_shape,)
+        if not 2 <= len(shape) <= 4 or any(not isinstance(n, int) or n < 1 for n in shape):
+            raise ValueError(
+                f"{name}: expected input_shape to be (x, channels), (y, x, channels) or (z, y, x, channels), "
+                f"each at least 1; received {input_shape!r}."
+            )
+        self.name = name
+        self.input_shape = shape
+        self.default_activation = activation
+        self.kernel_initializer = kernel_initializer
+        self.verbose = verbose
+        self._input = keras.Input(shape, name="input")
+        self._x = self._input
+        self._marks = {}
+        self._counts = {}
+        self._rows = []
+
+    # ---- layers with weights
+
+    def conv(
+        self,
+        filters: int,
+        kernel_size,
+        strides=1,
+        padding="same",
+        *,
+        internal_padding=0,
+        activation: Activation = DEFAULT,
+        dropout: float = 0,
+        use_bias: bool = True,
+        name: str | None = None,
+    ) -> "Network":
+        """Add a convolution.
+
+        Args:
+            filters: number of filters.
+            kernel_size: an integer or one per axis, (z, y, x) order; likewise `strides`.
+            strides: step of the kernel.
+            padding: `"same"`, `"valid"`, or zeros added on both sides (an integer or one per axis).
+            internal_padding: zeros between neighbouring pixels; with `internal_padding=s - 1` and
+                strides 1 a transposed convolution of stride s.
+            activation: in place of the network's.
+            dropout: rate, after the activation.
+            use_bias: whether filters have a bias.
+            name: in place of the automatic one.
+        """
+        name = self._name("conv", name)
+        self._positive(name, "filters", filters)
+        kernel = self._axes(kernel_size, "kernel_size", 1, name)
+        strides = self._axes(strides, "strides", 1, name)
+        if any(self._axes(internal_padding, "internal_padding", 0, name)):
+            self._add(layers.InternalPadding(internal_padding, name=f"{name}_internal_padding"))
+        if padding not in ("same", "valid"):
+            pads = self._axes(padding, "padding", 0, name)
+            centred = all(step == 1 and 2 * pad == k - 1 for step, pad, k in zip(strides, pads, kernel, strict=True))
+            if not centred:
+                self._pad(pads, name)
+            padding = "same" if centred else "valid"
+        if padding == "valid":
+            self._needs(kernel, name)
+        function, layer = self._split(activation, name)
+        self._add(
+            self._kind("Conv")(
+                filters,
+                kernel,
+                strides=strides,
+                padding=padding,
+                activation=function,
+                use_bias=use_bias,
+                kernel_initializer=self.kernel_initializer,
+                name=name,
+            )
+        )
+        return self._finish(layer, dropout, name)
+
+    def dense(
+        self,
+        units: int,
+        *,
+        activation: Activation = DEFAULT,
+        dropout: float = 0,
+        use_bias: bool = True,
+        name: str | None = None,
+    ) -> "Network":
+        """Add a fully connected layer; a map in front of it is flattened first.
+
+        Args:
+            units: number of neurons.
+            activation: in place of the network's; softmax and sigmoid are computed in float32.
+            dropout: rate, after the activation.
+            use_bias: whether neurons have a bias.
+            name: in place of the automatic one.
+        """
+        name = self._name("dense", name)
+        self._positive(name, "units", units)
+        if len(self._x.shape) > 2:
+            self.flatten()
+        function, layer = self._split(activation, name)
+        self._add(
+            keras.layers.Dense(
+                units,
+                activation=function,
+                use_bias=use_bias,
+                kernel_initializer=self.kernel_initializer,
+                name=name,
+            )
+        )
+        return self._finish(layer, dropout, name)
+
+    def norm(
+        self,
+        group_size: int,
+        *,
+        per: str = "group",
+        set_off: int = 0,
+        activation: Activation = None,
+        name: str | None = None,
+    ) -> "Network":
+        """Add a group normalisation (`layers.GroupNormalization`)."""
+        name = self._name("norm", name)
+        self._add(layers.GroupNormalization(group_size, per=per, set_off=set_off, name=name))
+        return self._finish(activation, 0, name)
+
+    def batch_norm(
+        self, *, momentum: float = 0.99, epsilon: float = 1e-3, activation: Activation = None, name: str | None = None
+    ) -> "Network":
+        """Add a batch normalisation (Keras's)."""
+        name = self._name("batch_norm", name)
+        self._add(keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name))
+        return self._finish(activation, 0, name)
+
+    def lrn(
+        self,
+        depth: int = 5,
+        *,
+        k: float = 1.0,
+        alpha: float = 1.0,
+        beta: float = 0.5,
+        activation: Activation = None,
+        name: str | None = None,
+    ) -> "Network":
+        """Add a local response normalisation (`layers.LocalResponseNormalization`)."""
+        name = self._name("lrn", name)
+        self._add(layers.LocalResponseNormalization(depth, k=k, alpha=alpha, beta=beta, name=name))
+        return self._finish(activation, 0, name)
+
+    # ---- layers that change the shape
+
+    def pool(
+        self,
+        size=2,
+        kind: str = "max",
+        strides=None,
+        padding=0,
+        *,
+        activation: Activation = None,
+        name: str | None = None,
+    ) -> "Network":
+        """Add a pooling layer; its padding is never counted.
+
+        Args:
+            size: window, an integer or one per axis; likewise `strides` (default: `size`) and `padding`.
+            kind: `"max"` or `"average"`.
+            strides: step of the window.
+            padding: pixels skipped around the image, smaller than `size`.
+            activation: applied to the pooled map.
+            name: in place of the automatic one.
+        """
+        name = self._name("pool", name)
+        self._choice(name, kind)
+        window = self._axes(size, "size", 1, name)
+        strides = window if strides is None else self._axes(strides, "strides", 1, name)
+        padding = self._axes(padding, "padding", 0, name)
+        self._needs(tuple(w - 2 * p for w, p in zip(window, padding, strict=True)), name)
+        if any(padding):
+            self._add(layers.PaddedPooling(window, kind, strides=strides, padding=padding, name=name))
+        else:
+            pooling = self._kind("MaxPooling" if kind == "max" else "AveragePooling")
+            self._add(pooling(_unpack(window), strides=_unpack(strides), name=name))
+        return self._finish(activation, 0, name)
+
+    def global_pool(
+        self, kind: str = "average", *, activation: Activation = None, name: str | None = None
+    ) -> "Network":
+        """Pool the whole map to one value per channel; `kind` is `"average"` or `"max"`."""
+        name = self._name("global_pool", name)
+        self._choice(name, kind)
+        self._spatial(name)
+        self._add(self._kind("GlobalMaxPooling" if kind == "max" else "GlobalAveragePooling")(name=name))
+        return self._finish(activation, 0, name)
+
+    def upsample(self, size=2, *, name: str | None = None) -> "Network":
+        """Repeat each pixel `size` times along each axis."""
+        name = self._name("upsample", name)
+        factor = self._axes(size, "size", 1, name)
+        return self._add(self._kind("UpSampling")(_unpack(factor), name=name))
+
+    def flatten(self, *, name: str | None = None) -> "Network":
+        """Turn a map into a vector, in the order (z, y, x, channel)."""
+        return self._add(keras.layers.Flatten(name=self._name("flatten", name)))
+
+    def reshape(self, shape, *, name: str | None = None) -> "Network":
+        """Give the values another shape, such as a vector the shape `(y, x, channels)` of a map."""
+        name = self._name("reshape", name)
+        held, asked = 1, 1
+        for n in self._x.shape[1:]:
+            held *= n
+        for n in shape:
+            asked *= n
+        if held != asked or any(n < 1 for n in shape):
+            raise ValueError(
+                f"{self.name}, {name}: expected a shape of {held} values, as many as {self.output_shape}; "
+                f"received {tuple(shape)} with {asked}."
+            )
+        return self._add(keras.layers.Reshape(tuple(shape), name=name))
+
+    # ---- layers that keep the shape
+
+    def rescale(self, mean: float = 0.0, scale: float = 1.0, *, name: str = "normalization") -> "Network":
+        """Map the input to `(x - mean) / scale`, as the first, named layer of the model."""
+        if not scale > 0:
+            raise ValueError(f"{self.name}, {name}: expected scale > 0; received {scale!r}.")
+        return self._add(keras.layers.Rescaling(1.0 / scale, -mean / scale, name=name))
+
+    def activation(self, activation: Activation, *, name: str | None = None) -> "Network":
+        """Apply an activation on its own."""
+        name = self._name("activation", name)
+        return self._add(self._activation_layer(activation, name))
+
+    def dropout(self, rate: float, *, name: str | None = None) -> "Network":
+        """Drop a share `rate` of the values in training (Keras's: the others are rescaled)."""
+        name = self._name("dropout", name)
+        if not 0 <= rate < 1:
+            raise ValueError(f"{self.name}, {name}: expected a rate in 0..1, 1 excluded; received {rate!r}.")
+        return self._add(keras.layers.Dropout(rate, name=name))
+
+    # ---- branches
+
+    def mark(self, name: str) -> "Network":
+        """Remember this place under a name, for `at`, `add` and `concat`."""
+        if name in self._marks:
+            raise ValueError(f"{self.name}: the mark {name!r} is set already; choose another name.")
+        self._marks[name] = self._x
+        return self
+
+    def at(self, mark: str) -> "Network":
+        """Go back to a mark: the next layer starts a new branch there (a projection shortcut)."""
+        self._x = self._marked(mark)
+        return self
+
+    def add(self, mark: str, *, activation: Activation = None, name: str | None = None) -> "Network":
+        """Add the map remembered at a mark to this one (same shape)."""
+        name = self._name("add", name)
+        other = self._marked(mark)
+        if tuple(other.shape) != tuple(self._x.shape):
+            raise ValueError(
+                f"{self.name}, {name}: expected two maps of one shape; received {self.output_shape} here and "
+                f"{tuple(other.shape[1:])} at {mark!r}: project one with a convolution of size 1."
+            )
+        self._add(keras.layers.Add(name=name), other)
+        return self._finish(activation, 0, name)
+
+    def concat(self, mark: str, *, name: str | None = None) -> "Network":
+        """Append the channels remembered at a mark to these (same spatial axes)."""
+        name = self._name("concat", name)
+        other = self._marked(mark)
+        if tuple(other.shape[:-1]) != tuple(self._x.shape[:-1]):
+            raise ValueError(
+                f"{self.name}, {name}: expected two maps of one size; received {self.output_shape} here and "
+                f"{tuple(other.shape[1:])} at {mark!r}: pool or upsample one."
+            )
+        return self._add(keras.layers.Concatenate(axis=-1, name=name), other)
+
+    # ---- the result
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape at this place, without the batch axis."""
+        return tuple(self._x.shape[1:])
+
+    def build(self, weights=None, application: str | None = None) -> keras.Model:
+        """Return the functional `keras.Model` from the input to this place.
+
+        Args:
+            weights: `None`, a name known for the application, or a `.keras` or `.weights.h5` file.
+            application: whose names `weights` may use; defaults to the network's name.
+        """
+        model = keras.Model(self._input, self._x, name=self.name)
+        return load(model, weights, application or self.name)
+
+    def summary(self) -> None:
+        """Print the table of the layers so far."""
+        rich.console.Console().print(self.table())
+
+    def table(self) -> rich.table.Table:
+        """Return the table of the layers so far: name, kind, kernel, activation, shape, parameters."""
+        table = rich.table.Table(title=f"{self.name}, input {self.input_shape}", box=rich.box.SIMPLE_HEAD)
+        for heading in ("layer", "kind", "kernel", "strides", "activation"):
+            table.add_column(heading)
+        for heading in ("output shape", "parameters"):
+            table.add_column(heading, justify="right")
+        for layer in self._rows:
+            table.add_row(*_describe(layer))
+        total = sum(layer.count_params() for layer in self._rows)
+        table.add_section()
+        table.add_row("", "", "", "", "", "total", f"{total:,}")
+        return table
+
+    def __repr__(self) -> str:
+        """Return the table as text."""
+        console = rich.console.Console(width=110, record=True, file=open("/dev/null", "w"))
+        console.print(self.table())
+        return console.export_text()
+
+    # ---- helpers
+
+    def _add(self, layer: keras.layers.Layer, *others) -> "Network":
+        self._x = layer([self._x, *others]) if others else layer(self._x)
+        self._rows.append(layer)
+        if self.verbose:
+            print("  ".join(text.ljust(width) for text, width in zip(_describe(layer), (18, 20, 8, 8, 12, 18, 10))))
+        return self
+
+    def _finish(self, activation: Activation, dropout: float, name: str) -> "Network":
+        if activation not in (None, "linear"):
+            self._add(self._activation_layer(activation, f"{name}_activation"))
+        if dropout:
+            self.dropout(dropout, name=f"{name}_dropout")
+        return self
+
+    def _split(self, activation: Activation, name: str):
+        """Split an activation into what the layer itself computes and what a layer behind it does."""
+        if isinstance(activation, str) and activation == DEFAULT:
+            activation = self.default_activation
+        if isinstance(activation, keras.layers.Layer) or activation in OUTPUT_ACTIVATIONS:
+            return None, activation
+        return self._function(activation, name), None
+
+    def _activation_layer(self, activation: Activation, name: str) -> keras.layers.Layer:
+        if isinstance(activation, keras.layers.Layer):
+            return type(activation).from_config(activation.get_config() | {"name": name})
+        if activation in OUTPUT_ACTIVATIONS:
+            return keras.layers.Activation(activation, dtype="float32", name=name)
+        return keras.layers.Activation(self._function(activation, name), name=name)
+
+    def _function(self, activation: Activation, name: str):
+        if activation == "relu_leaky":
+            return layers.relu_leaky
+        try:
+            return keras.activations.get(activation)
+        except ValueError:
+            raise ValueError(
+                f'{self.name}, {name}: expected activation to be "relu_leaky", a name of keras.activations, a '
+                f"function or a layer; received {activation!r}."
+            ) from None
+
+    def _name(self, kind: str, name: str | None) -> str:
+        if name is None:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            name = f"{kind}{self._counts[kind]}"
+        if any(layer.name == name for layer in self._rows):
+            raise ValueError(f"{self.name}: a layer is named {name!r} already; choose another name.")
+        return name
+
+    def _spatial(self, name: str) -> int:
+        rank = len(self._x.shape) - 2
+        if rank < 1:
+            raise ValueError(
+                f"{self.name}, {name}: expected a map in front of it; received a vector of shape "
+                f"{self.output_shape}: use reshape() first."
+            )
+        return rank
+
+    def _kind(self, kind: str) -> type[keras.layers.Layer]:
+        return getattr(keras.layers, f"{kind}{len(self._x.shape) - 2}D")
+
+    def _axes(self, value, argument: str, minimum: int, name: str) -> tuple[int, ...]:
+        try:
+            return per_axis(value, self._spatial(name), argument, minimum)
+        except TypeError:
+            raise ValueError(
+                f"{self.name}, {name}: expected {argument} to be an integer or one per axis; received {value!r}."
+            ) from None
+
+    def _pad(self, pads: tuple[int, ...], name: str) -> None:
+        if any(pads):
+            self._add(self._kind("ZeroPadding")(_unpack(pads), name=f"{name}_padding"))
+
+    def _needs(self, window: tuple[int, ...], name: str) -> None:
+        if any(n < w for n, w in zip(self.output_shape[:-1], window, strict=True)):
+            raise ValueError(
+                f"{self.name}, {name}: expected a map of at least {'x'.join(map(str, window))} pixels; received "
+                f"{'x'.join(map(str, self.output_shape[:-1]))}: the input_shape {self.input_shape} is too small "
+                "for the layers in front of it, use a larger one."
+            )
+
+    def _positive(self, name: str, argument: str, value: int) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{self.name}, {name}: expected {argument} to be an integer >= 1; received {value!r}.")
+
+    def _choice(self, name: str, kind: str) -> None:
+        if kind not in ("max", "average"):
+            raise ValueError(f'{self.name}, {name}: expected kind to be "max" or "average"; received {kind!r}.')
+
+    def _marked(self, mark: str):
+        if mark not in self._marks:
+            known = ", ".join(map(repr, self._marks)) or "none"
+            raise ValueError(f"{self.name}: expected a mark that was set with mark() ({known}); received {mark!r}.")
+        return self._marks[mark]
+
+
+def _unpack(values: tuple[int, ...]):
+    """Keras's 1-D layers take a number where the others take one per axis."""
+    return values[0] if len(values) == 1 else values
+
+
+def _describe(layer: keras.layers.Layer) -> tuple[str, ...]:
+    config = layer.get_config()
+    size = config.get("kernel_size") or config.get("pool_size") or config.get("size") or ""
+    strides = config.get("strides") or ""
+    function = getattr(layer, "activation", None)
+    activation = getattr(function, "__name__", "") if function is not None else ""
+    return (
+        layer.name,
+        type(layer).__name__,
+        "x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size),
+        "x".join(map(str, strides)) if isinstance(strides, (tuple, list)) else str(strides),
+        "" if activation == "linear" else activation,
+        str(tuple(layer.output.shape[1:])),
+        f"{layer.count_params():,}",
+    )

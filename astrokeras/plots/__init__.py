@@ -1,0 +1,5 @@
+"""Figures: each function takes arrays and returns a matplotlib Figure (or a table); none calls show()."""
+
+from astrokeras.plots.confusion_matrix import confusion_matrix as confusion_matrix
+from astrokeras.plots.confusion_matrix import confusion_table as confusion_table
+from astrokeras.plots.confusion_matrix import margins as margins

@@ -1,0 +1,130 @@
+"""How the session computes: precision, seed, and a report of what the machine offers."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+
+import keras
+
+from astrokeras import backend
+
+PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+REPORTED_PACKAGES = (
+    "astrokeras",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "torch",
+    "numpy",
+    "albumentations",
+    "astropy",
+    "matplotlib",
+)
+
+
+def configure(precision: str = "auto", seed: int | None = None) -> str:
+    """Choose the precision and the random seed of this session.
+
+    Call it once, before building a model; importing astrokeras changes nothing by itself.
+    In the mixed precisions, heads, losses, softmax outputs and the statistics of the
+    normalisation layers stay in float32.
+
+    Args:
+        precision: `"auto"` is `"mixed_float16"` on a GPU and `"float32"` on a CPU; or one of
+            `"float32"`, `"mixed_float16"`, `"mixed_bfloat16"`.
+        seed: seeds Python, NumPy and the backend; `None` leaves them as they are.
+
+    Returns:
+        The name of the Keras dtype policy that is now in force.
+
+    Raises:
+        ValueError: if `precision` is unknown or `seed` is not an integer >= 0.
+
+    Example:
+        >>> import astrokeras
+        >>> astrokeras.configure("float32", seed=1)
+        'float32'
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"Expected precision to be one of {', '.join(PRECISIONS)}; received {precision!r}.")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
+        raise ValueError(f"Expected seed to be None or an integer in 0..2^32-1; received {seed!r}.")
+    if precision == "auto":
+        precision = "mixed_float16" if backend.has_gpu() else "float32"
+    keras.config.set_dtype_policy(precision)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    return precision
+
+
+def report() -> dict[str, str]:
+    """Describe what this session runs on.
+
+    Returns:
+        `backend`, `devices`, `precision` (the policy in force), `precision "auto"` (what
+        `configure("auto")` would choose), `xla "auto"` (whether Keras's `jit_compile="auto"` compiles
+        with XLA here), `python`, the versions of the packages, and `gpu` with the likely reason where
+        none is seen.
+
+    Example:
+        >>> import astrokeras
+        >>> astrokeras.runtime.report()["backend"] in ("tensorflow", "jax", "torch")
+        True
+    """
+    gpu = backend.has_gpu()
+    facts = {
+        "backend": keras.config.backend(),
+        "devices": ", ".join(backend.devices()),
+        "precision": keras.config.dtype_policy().name,
+        'precision "auto"': "mixed_float16" if gpu else "float32",
+        'xla "auto"': "on" if _auto_compiles() else "off",
+        "gpu": "seen" if gpu else missing_gpu_reason(),
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+    }
+    for package in REPORTED_PACKAGES:
+        try:
+            facts[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return facts
+
+
+def missing_gpu_reason(driver: bool | None = None, built_for_gpu: bool | None = None) -> str:
+    """Say in one sentence why the backend probably sees no GPU, and what to do.
+
+    Args:
+        driver: whether an NVIDIA driver answers on this machine; `None` looks.
+        built_for_gpu: whether the backend's package contains CUDA code; `None` looks.
+
+    Example:
+        >>> from astrokeras import runtime
+        >>> runtime.missing_gpu_reason(driver=False)
+        'none seen: no NVIDIA driver on this machine (nvidia-smi is missing)'
+    """
+    if driver is None:
+        driver = shutil.which("nvidia-smi") is not None or os.path.exists("/proc/driver/nvidia/version")
+    if built_for_gpu is None:
+        built_for_gpu = backend.built_for_gpu()
+    if sys.platform == "darwin":
+        return "none seen: Keras's backends use NVIDIA GPUs, which Macs lack; the CPU does the work"
+    if not driver:
+        return "none seen: no NVIDIA driver on this machine (nvidia-smi is missing)"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and hidden.strip() in ("", "-1"):
+        return f"none seen: CUDA_VISIBLE_DEVICES={hidden!r} hides it; unset that variable"
+    if not built_for_gpu:
+        extra = {"tensorflow": "astrokeras[cuda]", "jax": "jax[cuda12]", "torch": "torch"}[keras.config.backend()]
+        return f"none seen: the installed {keras.config.backend()} is a CPU build; pip install '{extra}'"
+    return (
+        "none seen: a driver is present but the backend could not load CUDA; compare the driver's CUDA "
+        "version (nvidia-smi) with the one the backend asks for and reinstall with pip install 'astrokeras[cuda]'"
+    )
+
+
+def _auto_compiles() -> bool:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(loss="mse", jit_compile="auto")
+    return bool(model.jit_compile)
