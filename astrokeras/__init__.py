@@ -1,9 +1,9 @@
 """astrokeras: the networks and tools of the course "AI for Astrophysics" on Keras 3."""
 
-import os
+import importlib
 
 try:
-    import keras as _keras
+    import keras as _keras  # noqa: F401  (fails here, with our sentence, where its backend is missing)
 except ModuleNotFoundError as error:
     if error.name not in ("tensorflow", "jax", "torch"):
         raise
@@ -13,8 +13,32 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
-from astrokeras import applications, augmentation, backend, callbacks, datasets, layers, metrics, plots, runtime, weights
-from astrokeras.cost import cost
-from astrokeras.network import Network
-from astrokeras.runtime import configure
-from astrokeras.saving import load_model, read_card, save_model
+from astrokeras import layers as layers
+from astrokeras import metrics as metrics
+from astrokeras.cost import cost as cost
+
+__version__ = "0.1.0"
+
+_ROOMS = ("applications", "augmentation", "backend", "callbacks", "datasets", "plots", "runtime", "training", "weights")
+_NAMES = {
+    "Network": "network",
+    "configure": "runtime",
+    "load_model": "saving",
+    "read_card": "saving",
+    "save_model": "saving",
+}
+__all__ = sorted(["layers", "metrics", "cost", *_ROOMS, *_NAMES])
+
+
+def __getattr__(name: str):
+    """Import a room, or a name of a room, when it is first used (PEP 562)."""
+    if name in _ROOMS:
+        return importlib.import_module(f"astrokeras.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"astrokeras.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'astrokeras' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the rooms and names, imported or not."""
+    return sorted([*globals(), *_ROOMS, *_NAMES])

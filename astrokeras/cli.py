@@ -1,45 +1,238 @@
-"""The `astrokeras` command line."""
+"""The `astrokeras` command line: demo, doctor, list, train, predict."""
 
 import argparse
 import ast
 import shlex
 import sys
+from pathlib import Path
 
+import keras
+import numpy as np
+import rich.box
 import rich.console
+import rich.table
 
-from astrokeras import plots, training
+from astrokeras import applications, plots, runtime, saving, training, weights
+from astrokeras.cost import cost
+from astrokeras.demo import demo
 
-CONSOLE = rich.console.Console()
+EXAMPLES = """examples:
+  astrokeras demo                                   the whole job on simulated digits, in about a minute
+  astrokeras train lenet5 --epochs 5 --out my.keras
+  astrokeras train resnet --data cifar-10-python.tar.gz --augment --set depth=32 --out r32.keras
+  astrokeras predict my.keras photo1.png photo2.png
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str):
+        """Print the line; exit with code 2."""
+        self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
+    """Run the command line.
+
+    Args:
+        argv: arguments; those of the process where `None`.
+
+    Returns:
+        The exit code: 0, 2 for bad input (with one line on stderr), 130 when stopped with Ctrl-C.
+    """
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog="astrokeras")
-    commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train")
-    train.add_argument("name")
-    train.add_argument("--data")
-    train.add_argument("--epochs", type=int)
-    train.add_argument("--batch-size", type=int)
-    train.add_argument("--augment", action="store_true")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--precision", default="auto")
-    train.add_argument("--set", action="append", default=[])
-    train.add_argument("--out", default="model.keras")
-    a = parser.parse_args(argv)
-    arguments = {}
-    for item in a.set:
-        key, _, value = item.partition("=")
-        arguments[key] = ast.literal_eval(value)
-    result = training.train(
-        a.name, a.data, epochs=a.epochs, batch_size=a.batch_size, augment=a.augment, seed=a.seed,
-        precision=a.precision, out=a.out, arguments=arguments, command=shlex.join(["astrokeras", *argv]), verbose=2,
-    )
-    CONSOLE.print(plots.confusion_table(result.matrix))
-    CONSOLE.print(f"accuracy {result.accuracy:.4f}, {result.seconds:.0f} s")
+    options = _parser().parse_args(argv)
+    options.line = shlex.join(["astrokeras", *argv])
+    try:
+        options.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"astrokeras {options.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("astrokeras: stopped; the same train command goes on from its last whole epoch", file=sys.stderr)
+        return 130
     return 0
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _parser() -> Parser:
+    parser = Parser(
+        prog="astrokeras",
+        description='The networks of the course "AI for Astrophysics", from the command line.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    sub = commands.add_parser("demo", help="build, train, judge, save and reopen a network, in about a minute")
+    sub.add_argument("--out", default="demo", metavar="FOLDER", help="where to write (default: demo)")
+    sub.add_argument("--epochs", type=int, default=6, help="passes over the 10 000 simulated digits (default: 6)")
+    sub.set_defaults(run=_demo)
+
+    sub = commands.add_parser("doctor", help="what this machine offers, and why a GPU is not seen")
+    sub.set_defaults(run=_doctor)
+
+    sub = commands.add_parser("list", help="the networks, their input, parameters and multiply-adds")
+    sub.set_defaults(run=_list)
+
+    names = ", ".join(training.RECIPES)
+    sub = commands.add_parser("train", help="train a network, judge it on the test images, save it")
+    sub.add_argument("name", metavar="NAME", help=f"one of {names}")
+    sub.add_argument(
+        "--data", help=f"{', '.join(training.LOADERS)}, or the path of a file (default: the network's own set)"
+    )
+    sub.add_argument("--epochs", type=int, help="passes over the training images (default: the network's own)")
+    sub.add_argument("--batch-size", type=int, metavar="N", help="images per step (default: the network's own)")
+    sub.add_argument("--augment", action="store_true", help="change the training images at random as they are fed")
+    sub.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    sub.add_argument(
+        "--precision",
+        default="auto",
+        choices=runtime.PRECISIONS,
+        help="auto: mixed_float16 on a GPU, float32 on a CPU (default)",
+    )
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="ARGUMENT=VALUE", help="argument of the network, such as depth=32"
+    )
+    sub.add_argument(
+        "--out", default=None, metavar="FILE.keras", help="where to save (default: NAME.keras); FILE.png is the matrix"
+    )
+    sub.set_defaults(run=_train)
+
+    sub = commands.add_parser("predict", help="classify images with a saved or shipped network")
+    sub.add_argument("model", metavar="MODEL", help=f"a .keras file, or one of {names} with --weights")
+    sub.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, ...) or .npy arrays")
+    sub.add_argument("--weights", help="named weights, such as mnist for lenet5, where MODEL is a name")
+    sub.add_argument("--top", type=int, default=1, help="how many classes to print per image (default: 1)")
+    sub.add_argument("--invert", action="store_true", help="for dark writing on light paper: swap black and white")
+    sub.set_defaults(run=_predict)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> None:
+    demo(options.out, options.epochs, verbose=_verbosity())
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for key, value in runtime.report().items():
+        table.add_row(key, value)
+    rich.console.Console().print(table)
+
+
+def _list(options: argparse.Namespace) -> None:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for heading in ("network", "input shape", "output"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("parameters", "multiply-adds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("weights")
+    for name in training.RECIPES:
+        model = getattr(applications, name)()
+        price = cost(model)
+        shapes = str(model.input_shape[1:]), str(model.output_shape[1:])
+        known = ", ".join(weights.names(name)) or "-"
+        table.add_row(name, *shapes, f"{price.parameters:,}", f"{price.multiply_adds:,}", known)
+    rich.console.Console().print(table)
+
+
+def _train(options: argparse.Namespace) -> None:
+    out = training.check_out(options.out or f"{options.name}.keras")
+    result = training.train(
+        options.name,
+        options.data,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        augment=options.augment,
+        seed=options.seed,
+        precision=options.precision,
+        out=out,
+        arguments=dict(_assignment(text) for text in options.set),
+        command=options.line,
+        verbose=_verbosity(),
+    )
+    figure = plots.confusion_matrix(result.matrix, title=options.name)
+    figure.savefig(out.with_suffix(".png"), dpi=120)
+    console = rich.console.Console()
+    console.print(plots.confusion_table(result.matrix, title=f"{options.name} on the test images"))
+    console.print(
+        f"accuracy {100 * result.accuracy:.2f} %, trained in {result.seconds:.0f} s\n"
+        f"written: {out}, {out.with_suffix('.png')}"
+    )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    model = _model(options.model, options.weights)
+    if len(model.output_shape) != 2:
+        raise ValueError(
+            f"Expected a classifier, with output (classes,); {options.model} gives {model.output_shape[1:]}."
+        )
+    classes = model.output_shape[-1]
+    if not 1 <= options.top <= classes:
+        raise ValueError(f"Expected --top in 1..{classes}; received {options.top}.")
+    images = np.stack([_image(Path(file), model, options.invert) for file in options.files])
+    scores = model.predict(images, verbose=0)
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for heading in ("file", "class", "probability"):
+        table.add_column(heading, justify="left" if heading == "file" else "right")
+    for file, row in zip(options.files, scores, strict=True):
+        for rank, index in enumerate(np.argsort(-row)[: options.top]):
+            table.add_row(file if rank == 0 else "", str(index), f"{row[index]:.4f}")
+    rich.console.Console().print(table)
+
+
+def _model(name: str, named_weights: str | None) -> keras.Model:
+    if name in training.RECIPES:
+        known = ", ".join(weights.names(name)) or "none ship"
+        if named_weights is None:
+            raise ValueError(
+                f"Expected --weights with the network {name} (known: {known}), or the path of a .keras file."
+            )
+        return getattr(applications, name)(weights=named_weights)
+    if named_weights is not None:
+        raise ValueError(f"Expected --weights with one of {', '.join(training.RECIPES)} only; received {name!r}.")
+    return saving.load_model(name, compile=False)
+
+
+def _image(path: Path, model: keras.Model, invert: bool) -> np.ndarray:
+    """Read one image in the model's size, channels and range."""
+    from PIL import Image, UnidentifiedImageError
+
+    shape = model.input_shape[1:]
+    raw = any(layer.name == "normalization" for layer in model.layers)  # it takes 0..255, else 0..1
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected an image or .npy file; there is none at {path}.")
+    if path.suffix == ".npy":
+        image = np.load(path, allow_pickle=False).astype("float32")
+        if image.shape != shape:
+            raise ValueError(f"Expected an array of shape {shape} in {path}; received {image.shape}.")
+        return image
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise ValueError(f"Expected .npy files for a network with input {shape}; received {path}.")
+    try:
+        with Image.open(path) as opened:
+            small = opened.convert("L" if shape[-1] == 1 else "RGB").resize(
+                (shape[1], shape[0]), Image.Resampling.BILINEAR
+            )
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"Expected an image that Pillow can read; {path} is damaged or of another kind.") from error
+    image = np.asarray(small, "float32").reshape(shape)
+    image = 255 - image if invert else image
+    return image if raw else image / 255
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise ValueError(f"Expected --set ARGUMENT=VALUE, such as --set depth=32; received {text!r}.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _verbosity() -> int:
+    """A bar that moves on a terminal, a line per epoch in a log."""
+    return 1 if sys.stdout.isatty() else 2

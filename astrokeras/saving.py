@@ -51,7 +51,9 @@ def save_model(
     if path.suffix != ".keras":
         raise ValueError(f"Expected a path that ends in .keras; received {str(path)!r}.")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"Expected the folder {path.parent} to exist, to write {path.name} in it: create it first.")
+        raise FileNotFoundError(
+            f"Expected the folder {path.parent} to exist, to write {path.name} in it: create it first."
+        )
     card = {
         "versions": _versions(),
         "backend": keras.config.backend(),

@@ -132,7 +132,9 @@ def train(
     epochs = recipe.epochs if epochs is None else epochs
     batch_size = recipe.batch_size if batch_size is None else batch_size
     if epochs < 1 or batch_size < 1:
-        raise ValueError(f"Expected epochs >= 1 and batch_size >= 1; received epochs={epochs}, batch_size={batch_size}.")
+        raise ValueError(
+            f"Expected epochs >= 1 and batch_size >= 1; received epochs={epochs}, batch_size={batch_size}."
+        )
     out = None if out is None else check_out(out)
     arguments = check_arguments(name, arguments or {})
 
@@ -150,9 +152,7 @@ def train(
         x, y, batch_size, augmentation=change, rescale=rescale, seed=seed, workers=2 if augment else 1
     )
     test = datasets.ImageDataset(x_test, y_test, 500, rescale=rescale, shuffle=False)
-    model.compile(
-        recipe.optimizer(epochs * len(batches)), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    model.compile(recipe.optimizer(epochs * len(batches)), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     watchers = [keras.callbacks.TerminateOnNaN()]
     if out is not None:
         settings = json.dumps([name, str(data), epochs, batch_size, augment, seed, precision, repr(arguments)])
@@ -188,7 +188,9 @@ def check_out(out: str | os.PathLike) -> Path:
     if out.suffix != ".keras":
         raise ValueError(f"Expected an output path that ends in .keras; received {str(out)!r}.")
     if not out.parent.is_dir():
-        raise FileNotFoundError(f"Expected the folder {out.parent} to exist, to write {out.name} in it: create it first.")
+        raise FileNotFoundError(
+            f"Expected the folder {out.parent} to exist, to write {out.name} in it: create it first."
+        )
     return out
 
 

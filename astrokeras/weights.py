@@ -76,7 +76,9 @@ def load(model: keras.Model, weights: str | os.PathLike | None, application: str
             + f"or the path of a .keras or .weights.h5 file; received {str(weights)!r}."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"Expected a file with weights of {application}; there is none at {path}: check the path.")
+        raise FileNotFoundError(
+            f"Expected a file with weights of {application}; there is none at {path}: check the path."
+        )
     try:
         if path.suffix == ".keras":
             model.set_weights(saving.load_model(path, compile=False).get_weights())

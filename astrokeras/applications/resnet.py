@@ -56,7 +56,9 @@ def resnet(
         (None, 3)
     """
     if depth not in LARGE and depth not in SMALL:
-        raise ValueError(f"Expected depth to be one of {', '.join(map(str, sorted([*SMALL, *LARGE])))}; received {depth!r}.")
+        raise ValueError(
+            f"Expected depth to be one of {', '.join(map(str, sorted([*SMALL, *LARGE])))}; received {depth!r}."
+        )
     net = Network(input_shape, activation="linear", kernel_initializer="he_normal", name=name)
     if normalization is not None:
         net.rescale(*normalization)

@@ -49,7 +49,9 @@ class ImageDataset(keras.utils.PyDataset):
     ):
         super().__init__(**kwargs)
         if len(images) == 0 or batch_size < 1:
-            raise ValueError(f"Expected images and batch_size >= 1; received {len(images)} images, batch_size={batch_size}.")
+            raise ValueError(
+                f"Expected images and batch_size >= 1; received {len(images)} images, batch_size={batch_size}."
+            )
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"Expected as many labels as images; received {len(images)} images, {len(labels)} labels.")
         self.images = images

@@ -8,7 +8,15 @@ import numpy as np
 from astrokeras.datasets.files import Split
 
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold")
-FONTS += ("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10")
+FONTS += (
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
+    "STIXGeneral",
+    "STIXGeneralItalic",
+    "cmr10",
+    "cmss10",
+)
 GLYPH = 64  # pixels of the drawn glyphs before distortion
 
 
@@ -38,7 +46,9 @@ def simulated_digits(train: int = 10000, test: int = 2000, *, size: int = 28, se
         ((20, 28, 28, 1), 'uint8', (20,))
     """
     if train < 1 or test < 1 or size < 8:
-        raise ValueError(f"Expected train >= 1, test >= 1, size >= 8; received train={train}, test={test}, size={size}.")
+        raise ValueError(
+            f"Expected train >= 1, test >= 1, size >= 8; received train={train}, test={test}, size={size}."
+        )
     rng = np.random.default_rng(seed)
     images, labels = _distort(rng, train + test, size)
     return (images[:train], labels[:train]), (images[train:], labels[train:])

@@ -156,7 +156,6 @@ class InternalPadding(keras.layers.Layer):
         """Widen the spatial axes of a shape."""
         amounts = per_axis(self.amount, len(input_shape) - 2, "amount", 0)
         spatial = [
-            None if n is None else n + (n - 1) * amount
-            for n, amount in zip(input_shape[1:-1], amounts, strict=True)
+            None if n is None else n + (n - 1) * amount for n, amount in zip(input_shape[1:-1], amounts, strict=True)
         ]
         return (input_shape[0], *spatial, input_shape[-1])

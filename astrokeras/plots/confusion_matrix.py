@@ -55,7 +55,9 @@ def confusion_matrix(matrix: np.ndarray, names: list[str] | None = None, title: 
     axes.axhline(n - 0.5, color="black", linewidth=1)
     axes.axvline(n - 0.5, color="black", linewidth=1)
     slanted = max(map(len, names)) > 3
-    axes.set_xticks(range(n + 1), [*names, "recall"], rotation=45 if slanted else 0, ha="right" if slanted else "center")
+    axes.set_xticks(
+        range(n + 1), [*names, "recall"], rotation=45 if slanted else 0, ha="right" if slanted else "center"
+    )
     axes.set_yticks(range(n + 1), [*names, "precision"])
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
