@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 import keras
-import rich.box
 import rich.console
 import rich.table
 
-from astrokeras import layers
+from astrokeras import layers, plots
 from astrokeras.layers.pooling import per_axis
 from astrokeras.weights import load
 
 DEFAULT = "default"
+WIDTH = 100  # characters of the table of the layers
 OUTPUT_ACTIVATIONS = ("softmax", "sigmoid")  # kept in float32 under mixed precision
 Activation = str | Callable | keras.layers.Layer | None
 
@@ -353,27 +353,18 @@ class Network:
 
     def summary(self) -> None:
         """Print the table of the layers so far."""
-        rich.console.Console().print(self.table())
+        rich.console.Console(width=WIDTH).print(self.table())
 
     def table(self) -> rich.table.Table:
-        """Return the table of the layers so far: name, kind, kernel, activation, shape, parameters."""
-        table = rich.table.Table(title=f"{self.name}, input {self.input_shape}", box=rich.box.SIMPLE_HEAD)
-        for heading in ("layer", "kind", "kernel", "strides", "activation"):
-            table.add_column(heading)
-        for heading in ("output shape", "parameters"):
-            table.add_column(heading, justify="right")
-        for layer in self._rows:
-            table.add_row(*_describe(layer))
-        total = sum(layer.count_params() for layer in self._rows)
-        table.add_section()
-        table.add_row("", "", "", "", "", "total", f"{total:,}")
-        return table
+        """Return the table of the layers so far: name, kind, kernel (and strides), activation, shape, parameters."""
+        return plots.layer_table(self._rows, f"{self.name}, input {self.input_shape}")
 
     def __repr__(self) -> str:
         """Return the table as text."""
-        console = rich.console.Console(width=110, record=True, file=open("/dev/null", "w"))
-        console.print(self.table())
-        return console.export_text()
+        console = rich.console.Console(width=WIDTH)
+        with console.capture() as captured:
+            console.print(self.table())
+        return captured.get()
 
     # ---- helpers
 
@@ -381,7 +372,8 @@ class Network:
         self._x = layer([self._x, *others]) if others else layer(self._x)
         self._rows.append(layer)
         if self.verbose:
-            print("  ".join(text.ljust(width) for text, width in zip(_describe(layer), (18, 20, 8, 8, 12, 18, 10))))
+            columns = zip(plots.describe_layer(layer), (22, 20, 10, 12, 18, 10), strict=True)
+            print("  ".join(text.ljust(width) for text, width in columns).rstrip())
         return self
 
     def _finish(self, activation: Activation, dropout: float, name: str) -> "Network":
@@ -475,20 +467,3 @@ class Network:
 def _unpack(values: tuple[int, ...]):
     """Keras's 1-D layers take a number where the others take one per axis."""
     return values[0] if len(values) == 1 else values
-
-
-def _describe(layer: keras.layers.Layer) -> tuple[str, ...]:
-    config = layer.get_config()
-    size = config.get("kernel_size") or config.get("pool_size") or config.get("size") or ""
-    strides = config.get("strides") or ""
-    function = getattr(layer, "activation", None)
-    activation = getattr(function, "__name__", "") if function is not None else ""
-    return (
-        layer.name,
-        type(layer).__name__,
-        "x".join(map(str, size)) if isinstance(size, (tuple, list)) else str(size),
-        "x".join(map(str, strides)) if isinstance(strides, (tuple, list)) else str(strides),
-        "" if activation == "linear" else activation,
-        str(tuple(layer.output.shape[1:])),
-        f"{layer.count_params():,}",
-    )

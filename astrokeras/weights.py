@@ -1,6 +1,7 @@
 """Weights that ship with the library or lie in a file, loaded into a built model."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,8 +84,10 @@ def load(model: keras.Model, weights: str | os.PathLike | None, application: str
         if path.suffix == ".keras":
             model.set_weights(saving.load_model(path, compile=False).get_weights())
         else:
-            model.load_weights(path)
-    except (OSError, KeyError, ValueError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras only warns of weights that find no place
+                model.load_weights(path)
+    except (OSError, KeyError, ValueError, UserWarning) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
             f"Expected {path} to hold weights of this {application} (input_shape {model.input_shape[1:]}, "

@@ -3,3 +3,5 @@
 from astrokeras.plots.confusion_matrix import confusion_matrix as confusion_matrix
 from astrokeras.plots.confusion_matrix import confusion_table as confusion_table
 from astrokeras.plots.confusion_matrix import margins as margins
+from astrokeras.plots.layer_table import describe_layer as describe_layer
+from astrokeras.plots.layer_table import layer_table as layer_table

@@ -1,0 +1,180 @@
+"""Each layer against a plain NumPy reading of its formula."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from astrokeras import layers
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def test_relu_leaky_follows_its_three_pieces(rng):
+    x = np.concatenate([rng.normal(0, 10, 50), [0.0, 800.0, 800.5, 5000.0, -5000.0]]).astype("float32")
+    expected = np.where(x <= 0, 0.05 * x, np.where(x <= 800, x, 800 + 0.05 * (x - 800)))
+    np.testing.assert_allclose(array(layers.relu_leaky(x)), expected, rtol=1e-6)
+    exact = (x > 0) & (x <= 800)
+    assert (array(layers.relu_leaky(x))[exact] == x[exact]).all()
+    layer = layers.SaturatedLeakyReLU(leak=0.2, saturation=3)
+    expected = np.where(x <= 0, 0.2 * x, np.where(x <= 3, x, 3 + 0.2 * (x - 3)))
+    np.testing.assert_allclose(array(layer(x)), expected, rtol=1e-5)
+
+
+def test_relu_leaky_has_the_slopes_of_cianna():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False), layers.SaturatedLeakyReLU()])
+    for x, slope in ((-3.0, 0.05), (3.0, 1.0), (900.0, 0.05)):
+        model.layers[0].set_weights([np.ones((1, 1))])
+        model.compile(keras.optimizers.SGD(1.0), loss=lambda y_true, y_pred: y_pred)
+        model.train_on_batch(np.array([[x]]), np.array([[0.0]]))  # weight <- 1 - d output / d weight = 1 - slope * x
+        assert model.layers[0].get_weights()[0][0, 0] == pytest.approx(1 - slope * x, rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [{"leak": -0.1}, {"leak": 2}, {"saturation": 0}])
+def test_relu_leaky_refuses(bad):
+    with pytest.raises(ValueError, match=f"Expected {next(iter(bad))}"):
+        layers.SaturatedLeakyReLU(**bad)
+
+
+def group_norm(x, size, gamma, beta, per, set_off, epsilon):
+    y = x.astype("float64").copy()
+    groups = x.shape[-1] // size
+    for image, group in itertools.product(range(len(x)), range(groups - set_off)):
+        part = slice(group * size, (group + 1) * size)
+        values = y[image, ..., part]
+        scale = gamma[group] if per == "group" else gamma[part]
+        offset = beta[group] if per == "group" else beta[part]
+        y[image, ..., part] = scale * (values - values.mean()) / np.sqrt(values.var() + epsilon) + offset
+    return y
+
+
+@pytest.mark.parametrize("per", ["group", "channel"])
+@pytest.mark.parametrize("set_off", [0, 1, 3])
+@pytest.mark.parametrize("shape", [(7, 6), (4, 5, 6), (2, 3, 4, 6)])
+def test_group_normalization(per, set_off, shape, rng):
+    x = rng.normal(3, 5, (2, *shape)).astype("float32")
+    layer = layers.GroupNormalization(2, per=per, set_off=set_off)
+    layer.build(x.shape)
+    count = 3 if per == "group" else 6
+    gamma, beta = rng.normal(1, 0.3, count).astype("float32"), rng.normal(0, 0.3, count).astype("float32")
+    layer.set_weights([gamma, beta])
+    np.testing.assert_allclose(array(layer(x)), group_norm(x, 2, gamma, beta, per, set_off, 1e-3), atol=2e-5)
+
+
+def test_group_normalization_per_channel_equals_keras(rng):
+    x = rng.normal(3, 5, (2, 5, 5, 6)).astype("float32")
+    ours, theirs = layers.GroupNormalization(3, per="channel"), keras.layers.GroupNormalization(2, epsilon=1e-3)
+    np.testing.assert_allclose(array(ours(x)), array(theirs(x)), atol=1e-5)
+
+
+def test_group_normalization_keeps_float32_statistics_under_float16():
+    x = np.full((1, 8, 8, 4), 200.0, "float32") + np.arange(4, dtype="float32")
+    layer = layers.GroupNormalization(4, dtype="mixed_float16")
+    expected = group_norm(x, 4, np.ones(1), np.zeros(1), "group", 0, 1e-3)
+    np.testing.assert_allclose(array(layer(x)).astype("float32"), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"group_size": 0}, "Expected group_size >= 1"),
+        ({"group_size": 2, "per": "image"}, 'Expected per to be "group" or "channel"'),
+        ({"group_size": 2, "set_off": -1}, "Expected set_off >= 0"),
+        ({"group_size": 4}, "divides the 6 channels"),
+        ({"group_size": 2, "set_off": 4}, "expected set_off <= 3 groups"),
+    ],
+)
+def test_group_normalization_refuses(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        layers.GroupNormalization(**arguments)(np.zeros((1, 4, 4, 6), "float32"))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5, 8])
+def test_local_response_normalization(depth, rng):
+    x = rng.normal(0, 2, (2, 3, 4, 6)).astype("float32")
+    k, alpha, beta = 1.5, 0.7, 0.6
+    expected = np.zeros_like(x)
+    for c in range(6):
+        near = x[..., max(0, c - depth // 2) : c + depth // 2 + 1]
+        expected[..., c] = x[..., c] / (k + alpha / depth * (near**2).sum(-1)) ** beta
+    layer = layers.LocalResponseNormalization(depth, k=k, alpha=alpha, beta=beta)
+    np.testing.assert_allclose(array(layer(x)), expected, rtol=1e-5)
+
+
+def test_local_response_normalization_refuses():
+    with pytest.raises(ValueError, match="Expected depth >= 1"):
+        layers.LocalResponseNormalization(0)
+
+
+def pool(x, size, strides, padding, kind):
+    """Window by window, with what lies outside the image left out."""
+    spatial = x.shape[1:-1]
+    out = [(n + 2 * p - w) // s + 1 for n, w, s, p in zip(spatial, size, strides, padding, strict=True)]
+    y = np.zeros((x.shape[0], *out, x.shape[-1]), "float32")
+    for place in np.ndindex(*out):
+        window = [
+            slice(max(0, o * s - p), min(n, o * s - p + w))
+            for o, n, w, s, p in zip(place, spatial, size, strides, padding, strict=True)
+        ]
+        part = x[(slice(None), *window)].reshape(len(x), -1, x.shape[-1])
+        y[(slice(None), *place)] = part.max(1) if kind == "max" else part.mean(1)
+    return y
+
+
+@pytest.mark.parametrize("kind", ["max", "average"])
+@pytest.mark.parametrize(
+    ("shape", "size", "strides", "padding"),
+    [
+        ((9,), (3,), (2,), (1,)),
+        ((7, 6), (3, 2), (2, 2), (1, 0)),
+        ((6, 7), (4, 3), (1, 2), (3, 2)),
+        ((4, 5, 6), (2, 3, 2), (1, 2, 2), (1, 1, 0)),
+    ],
+)
+def test_padded_pooling(kind, shape, size, strides, padding, rng):
+    x = rng.normal(-4, 2, (2, *shape, 3)).astype("float32")  # negative: a padding zero would win a maximum
+    layer = layers.PaddedPooling(size, kind, strides=strides, padding=padding)
+    np.testing.assert_allclose(array(layer(x)), pool(x, size, strides, padding, kind), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"pool_size": 0}, "Expected pool_size to be an integer >= 1"),
+        ({"pool_size": (2, 2, 2)}, "2 of them, one per axis"),
+        ({"pool_size": 2, "padding": 2}, "expected padding < pool_size"),
+        ({"pool_size": 9}, "expected images of at least 9 pixels"),
+        ({"pool_size": 2, "kind": "sum"}, 'Expected kind to be "max" or "average"'),
+    ],
+)
+def test_padded_pooling_refuses(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        layers.PaddedPooling(**arguments)(np.zeros((1, 4, 4, 1), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "amount"), [((5,), (2,)), ((3, 4), (1, 1)), ((3, 4), (0, 2)), ((2, 3, 2), (1, 0, 2))]
+)
+def test_internal_padding(shape, amount, rng):
+    x = rng.normal(size=(2, *shape, 3)).astype("float32")
+    expected = np.zeros((2, *[n + (n - 1) * a for n, a in zip(shape, amount, strict=True)], 3), "float32")
+    expected[(slice(None), *[slice(None, None, a + 1) for a in amount])] = x
+    np.testing.assert_array_equal(array(layers.InternalPadding(amount)(x)), expected)
+
+
+def test_internal_padding_then_convolution_is_a_transposed_convolution(rng):
+    x = rng.normal(size=(1, 4, 4, 2)).astype("float32")
+    kernel = rng.normal(size=(3, 3, 2, 5)).astype("float32")
+    widened = array(layers.InternalPadding(1)(x))
+    ours = array(keras.ops.conv(np.pad(widened, ((0, 0), (2, 2), (2, 2), (0, 0))), kernel, padding="valid"))
+    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2).copy()
+    theirs = array(keras.ops.conv_transpose(x, flipped, strides=2, padding="valid"))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_internal_padding_refuses():
+    with pytest.raises(ValueError, match="Expected amount to be an integer >= 0"):
+        layers.InternalPadding(-1)(np.zeros((1, 4, 1), "float32"))

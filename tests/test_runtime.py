@@ -1,0 +1,79 @@
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import astrokeras
+from astrokeras import backend, runtime
+
+
+def test_configure_sets_policy_and_seed():
+    assert astrokeras.configure("mixed_bfloat16", seed=3) == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    first = keras.random.normal((3,))
+    astrokeras.configure("float32", seed=3)
+    assert (keras.ops.convert_to_numpy(first) == keras.ops.convert_to_numpy(keras.random.normal((3,)))).all()
+
+
+@pytest.mark.parametrize(("gpu", "chosen"), [(True, "mixed_float16"), (False, "float32")])
+def test_auto_follows_the_device(gpu, chosen, monkeypatch):
+    monkeypatch.setattr(backend, "has_gpu", lambda: gpu)
+    assert astrokeras.configure() == chosen
+    assert runtime.report()['precision "auto"'] == chosen
+
+
+@pytest.mark.parametrize("arguments", [{"precision": "float8"}, {"seed": -1}, {"seed": 1.5}, {"seed": True}])
+def test_configure_refuses(arguments):
+    with pytest.raises(ValueError, match=f"Expected {next(iter(arguments))}"):
+        astrokeras.configure(**arguments)
+
+
+def test_report_agrees_with_keras():
+    report = runtime.report()
+    assert report["backend"] == keras.config.backend()
+    assert report["keras"] == keras.__version__
+    assert report['xla "auto"'] == ("on" if backend.has_gpu() or keras.config.backend() == "jax" else "off")
+    assert report["devices"] == ", ".join(backend.devices())
+
+
+def test_the_reason_for_a_missing_gpu(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "no NVIDIA driver" in runtime.missing_gpu_reason(driver=False)
+    assert "is a CPU build; pip install" in runtime.missing_gpu_reason(driver=True, built_for_gpu=False)
+    assert "could not load CUDA" in runtime.missing_gpu_reason(driver=True, built_for_gpu=True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES='' hides it" in runtime.missing_gpu_reason(driver=True)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "which Macs lack" in runtime.missing_gpu_reason()
+    assert backend.built_for_gpu() in (True, False)
+
+
+IMPORT_COST = """
+import sys, time
+import keras
+before, start = set(sys.modules), time.perf_counter()
+import astrokeras
+spent = time.perf_counter() - start
+added = {name.split(".")[0] for name in set(sys.modules) - before}
+print(spent, *sorted(added))
+"""
+
+
+def test_import_is_light():
+    times = []
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", IMPORT_COST], capture_output=True, text=True, check=True)
+        spent, *added = done.stdout.split()
+        heavy = {"albumentations", "cv2", "astropy", "sklearn", "dask", "gradio", "onnx", "matplotlib"}
+        assert not heavy & set(added)
+        times.append(float(spent))
+    assert min(times) <= 0.3
+
+
+def test_a_missing_backend_gets_one_sentence():
+    code = "import sys; sys.modules['tensorflow'] = None; sys.modules['jax'] = None; import astrokeras"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "which is not installed: pip install 'astrokeras[cpu]'" in done.stderr.splitlines()[-1]
