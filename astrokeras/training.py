@@ -167,7 +167,7 @@ def train(
     matrix = callbacks.judge(model, test)
     accuracy = float(np.trace(matrix) / matrix.sum())
     if out is not None:
-        measured = {"test_accuracy": accuracy, "epochs": epochs, "seed": seed}
+        measured = {"test_accuracy": accuracy, "train_seconds": round(seconds, 1), "epochs": epochs, "seed": seed}
         saving.save_model(model, out, command=command, data=str(data or recipe.data), metrics=measured)
     return Result(model, matrix, accuracy, seconds, history)
 

@@ -1,0 +1,123 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import astrokeras
+from astrokeras.cli import main
+from tests.test_training import small_set
+
+
+def test_list_shows_each_application(capsys):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert "lenet5" in shown and "238,570" in shown and "1,018,752" in shown and "resnet" in shown
+
+
+def test_doctor_shows_the_report(capsys):
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("backend", "devices", "precision", 'xla "auto"', "gpu", "keras", "numpy"):
+        assert word in shown
+
+
+def test_train_then_predict(tmp_path, rng, capsys):
+    data = small_set(tmp_path / "two.npz", rng)
+    out = tmp_path / "two.keras"
+    line = ["train", "lenet5", "--data", str(data), "--epochs", "12", "--batch-size", "8", "--set", "classes=2"]
+    assert main([*line, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "precision" in shown and "accuracy 100.00 %" in shown and str(out) in shown.replace("\n", "")
+    assert Image.open(tmp_path / "two.png").size[0] > 300
+    assert astrokeras.read_card(out)["command"].startswith("astrokeras train lenet5 --data")
+
+    Image.fromarray(np.full((50, 40), 220, "uint8")).save(tmp_path / "bright.png")
+    Image.new("RGB", (12, 12), (10, 10, 10)).save(tmp_path / "dark.jpg")
+    np.save(tmp_path / "array.npy", np.full((12, 12, 1), 0.8, "float32"))
+    files = [str(tmp_path / name) for name in ("bright.png", "dark.jpg", "array.npy")]
+    capsys.readouterr()
+    assert main(["predict", str(out), *files]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if str(tmp_path)[:20] in line]
+    assert [row[-2] for row in rows] == ["1", "0", "1"]
+    assert main(["predict", str(out), files[0], "--invert", "--top", "2"]) == 0
+    assert " 0 " in capsys.readouterr().out.splitlines()[3]
+
+
+def test_demo_does_the_whole_job(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--epochs", "1"]) == 0
+    files = sorted(path.name for path in (tmp_path / "demo").iterdir())
+    assert files == ["confusion_matrix.png", "lenet5_digits.keras", "report.md"]
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    shown = capsys.readouterr().out
+    for step in ("1. Build", "2. Train", "3. Judge", "4. Save", "recall"):
+        assert step in shown
+    report = (tmp_path / "demo" / "report.md").read_text()
+    assert "reopened in another process" in report and '"command": "astrokeras demo"' in report
+    assert astrokeras.load_model(tmp_path / "demo" / "lenet5_digits.keras").name == "lenet5"
+
+
+BAD = [
+    (["train", "lenet"], "one of lenet5, resnet; received 'lenet'"),
+    (["train", "lenet5", "--data", "no.npz"], "there is none at no.npz"),
+    (["train", "lenet5", "--out", "no/m.keras"], "create it first"),
+    (["train", "lenet5", "--out", "m.h5"], "ends in .keras"),
+    (["train", "lenet5", "--epochs", "0", "--data", "simulated_digits"], "Expected epochs >= 1"),
+    (["train", "lenet5", "--set", "depth"], "Expected --set ARGUMENT=VALUE"),
+    (["train", "lenet5", "--set", "depth=3"], "received depth"),
+    (["train", "resnet", "--data", "simulated_digits", "--set", "depth=21"], "Expected depth to be one of"),
+    (["train", "lenet5", "--data", "simulated_digits", "--set", "classes=5"], "Expected labels in 0..4"),
+    (["predict", "no.keras", "a.png"], "there is none at no.keras"),
+    (["predict", "lenet5", "a.png"], "Expected --weights with the network lenet5 (known: mnist)"),
+    (["predict", "lenet5", "a.png", "--weights", "imagenet"], "'mnist', or the path"),
+    (["predict", "lenet5", "no.png", "--weights", "mnist"], "there is none at no.png"),
+    (["predict", "lenet5", "bad.png", "--weights", "mnist"], "bad.png is damaged or of another kind"),
+    (["predict", "lenet5", "bad.npy", "--weights", "mnist"], "Expected an array of shape (28, 28, 1)"),
+    (["predict", "lenet5", "bad.png", "--weights", "mnist", "--top", "11"], "Expected --top in 1..10"),
+    (["predict", "bad.keras", "bad.png"], "damaged or of another kind"),
+    (["predict", "m.keras", "a.png", "--weights", "mnist"], "Expected --weights with one of"),
+    (["demo", "--out", "bad.png"], "is a file: choose another --out"),
+]
+
+
+@pytest.mark.parametrize(("line", "sentence"), BAD, ids=[" ".join(line) for line, _ in BAD])
+def test_bad_input_is_one_line_and_code_2(line, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.png").write_text("no image")
+    (tmp_path / "bad.keras").write_text("no model")
+    np.save(tmp_path / "bad.npy", np.zeros((3, 3)))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert main(line) == 2
+    message = capsys.readouterr().err
+    assert sentence in message and message.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [[], ["trian"], ["train"], ["train", "lenet5", "--epochs", "ten"], ["train", "lenet5", "--precision", "half"]],
+)
+def test_bad_usage_is_one_line_and_code_2(line, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(line)
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "--help" in message
+
+
+def test_help_shows_examples():
+    done = subprocess.run([sys.executable, "-m", "astrokeras", "--help"], capture_output=True, text=True, check=True)
+    assert "astrokeras train lenet5 --epochs 5" in done.stdout
+    for command in ("demo", "doctor", "list", "train", "predict"):
+        assert f"\n    {command}" in done.stdout
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("astrokeras.training.train", stop)
+    assert main(["train", "lenet5"]) == 130
+    assert "goes on from its last whole epoch" in capsys.readouterr().err

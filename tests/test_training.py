@@ -1,0 +1,145 @@
+import inspect
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import astrokeras
+from astrokeras import applications, callbacks, training
+
+
+def small_set(path, rng, **changes):
+    """Two classes that brightness tells apart."""
+    y = rng.integers(0, 2, 80)
+    x = (rng.integers(0, 60, (80, 12, 12, 1)) + 180 * y[:, None, None, None]).astype("uint8")
+    arrays = {"x_train": x[:64], "y_train": y[:64], "x_test": x[64:], "y_test": y[64:]}
+    np.savez(path, **(arrays | changes))
+    return path
+
+
+def test_each_application_has_a_recipe():
+    builders = {name for name, value in vars(applications).items() if inspect.isfunction(value)}
+    assert set(training.RECIPES) == builders
+    assert all(isinstance(recipe, training.Recipe) for recipe in training.RECIPES.values())
+
+
+def test_train_learns_saves_and_judges_on_the_test_images(tmp_path, rng):
+    data = small_set(tmp_path / "two.npz", rng)
+    out = tmp_path / "m.keras"
+    arguments = {"classes": 2}
+    result = training.train(
+        "lenet5", data, epochs=12, batch_size=8, out=out, arguments=arguments, command="astrokeras train", verbose=0
+    )
+    assert isinstance(result, training.Result)
+    assert result.accuracy == 1.0 and result.matrix.sum() == 16
+    card = astrokeras.read_card(out)
+    assert {key: card["metrics"][key] for key in ("test_accuracy", "epochs", "seed")} == {
+        "test_accuracy": 1.0,
+        "epochs": 12.0,
+        "seed": 0.0,
+    }
+    assert card["metrics"]["train_seconds"] > 0
+    assert card["command"] == "astrokeras train" and card["data"] == str(data)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.keras", "two.npz"]
+    x = np.load(data)["x_test"] / 255
+    loaded = astrokeras.load_model(out)
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), result.model.predict(x, verbose=0), atol=1e-6)
+
+
+def test_one_seed_one_result(tmp_path, rng):
+    data = small_set(tmp_path / "two.npz", rng)
+    runs = [
+        training.train("lenet5", data, epochs=2, seed=seed, augment=True, arguments={"classes": 2}, verbose=0)
+        for seed in (3, 3, 4)
+    ]
+    weights = [np.concatenate([w.ravel() for w in run.model.get_weights()]) for run in runs]
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-6)
+    assert np.abs(weights[0] - weights[2]).max() > 1e-3
+
+
+def test_a_stopped_training_goes_on(tmp_path, rng, monkeypatch):
+    data = small_set(tmp_path / "two.npz", rng)
+    settings = dict(epochs=4, batch_size=16, out=tmp_path / "m.keras", arguments={"classes": 2}, verbose=0)
+
+    class Stop(keras.callbacks.TerminateOnNaN):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.callbacks, "TerminateOnNaN", Stop)
+    with pytest.raises(KeyboardInterrupt):
+        training.train("lenet5", data, **settings)
+    monkeypatch.undo()
+    assert not (tmp_path / "m.keras").exists()
+    assert len(list(tmp_path.glob(".m-*.backup"))) == 1
+    result = training.train("lenet5", data, **settings)
+    assert len(result.history["loss"]) == 2, "two epochs were done before the stop"
+    assert int(result.model.optimizer.iterations) == 4 * 4, "the rate goes on where it was"
+    assert not list(tmp_path.glob(".m-*.backup"))
+    assert len(training.train("lenet5", data, **settings).history["loss"]) == 4, "a finished training starts anew"
+
+
+def test_optimizers_end_at_rate_zero():
+    for make in (training.adam, training.sgd):
+        optimizer = make(100)
+        rates = [float(optimizer._learning_rate(step)) for step in range(101)]
+        assert rates[-1] == pytest.approx(0, abs=1e-8) and max(rates) <= 0.15001
+
+
+BAD = [
+    (dict(x_train=np.full((64, 12, 12, 1), np.nan)), r"training set: Expected finite inputs; x\[0\] holds NaN"),
+    (dict(y_train=np.full(64, 7)), r"training set: Expected labels in 0\.\.1; y\[0\] is 7"),
+    (dict(y_test=np.full(16, -1)), r"test set: Expected labels in 0\.\.1; y\[0\] is -1"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BAD)
+def test_bad_data_stops_before_anything_is_written(changes, sentence, tmp_path, rng):
+    data = small_set(tmp_path / "two.npz", rng, **changes)
+    with pytest.raises(ValueError, match=sentence):
+        training.train("lenet5", data, out=tmp_path / "m.keras", arguments={"classes": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["two.npz"]
+
+
+def test_refusals(tmp_path):
+    for name, arguments, sentence in (
+        ("lenet", {}, "one of lenet5, resnet; received 'lenet'"),
+        ("lenet5", {"epochs": 0}, "Expected epochs >= 1"),
+        ("lenet5", {"out": tmp_path / "m.h5"}, r"ends in \.keras"),
+        ("lenet5", {"arguments": {"depth": 3}}, "received depth"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            training.train(name, "simulated_digits", **arguments)
+    with pytest.raises(FileNotFoundError, match="Expected data to be one of mnist, cifar10"):
+        training.load_data(training.RECIPES["lenet5"], "mnisd")
+    with pytest.raises(FileNotFoundError, match="create it first"):
+        training.check_out(Path("no/such/folder/m.keras"))
+    with pytest.raises(ValueError, match="received dept"):
+        training.check_arguments("resnet", {"dept": 20})
+
+
+@pytest.mark.data
+def test_mnist_is_learned(real_data):
+    result = training.train("lenet5", Path(real_data) / "mnist.npz", epochs=1, verbose=0)
+    assert result.accuracy > 0.97
+
+
+@pytest.mark.data
+def test_shipped_lenet5_on_mnist(real_data):
+    _, (x, y) = astrokeras.datasets.mnist(Path(real_data) / "mnist.npz")
+    matrix = callbacks.judge(applications.lenet5(weights="mnist"), x / 255.0, y)
+    assert np.trace(matrix) / matrix.sum() >= 0.993
+
+
+def test_shipped_lenet5_on_the_digits_of_scikit_learn():
+    """A set that it has never seen: 1797 digits of 8x8 pixels, upscaled to the size of MNIST's."""
+    from skimage.transform import resize
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x = np.zeros((1797, 28, 28, 1), "float32")
+    x[:, 4:24, 4:24, 0] = np.moveaxis(resize(np.moveaxis(digits.images / 16, 0, -1), (20, 20), order=1), -1, 0)
+    matrix = callbacks.judge(applications.lenet5(weights="mnist"), x, digits.target)
+    accuracy = np.trace(matrix) / matrix.sum()
+    assert accuracy >= 0.80
