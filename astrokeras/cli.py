@@ -11,6 +11,7 @@ import numpy as np
 import rich.box
 import rich.console
 import rich.table
+from rich.progress import track
 
 from astrokeras import applications, plots, runtime, saving, training, weights
 from astrokeras.cost import cost
@@ -153,10 +154,10 @@ def _train(options: argparse.Namespace) -> None:
         command=options.line,
         verbose=_verbosity(),
     )
-    figure = plots.confusion_matrix(result.matrix, title=options.name)
+    figure = plots.confusion_matrix(result.matrix, result.names, title=options.name)
     figure.savefig(out.with_suffix(".png"), dpi=120)
     console = rich.console.Console()
-    console.print(plots.confusion_table(result.matrix, title=f"{options.name} on the test images"))
+    console.print(plots.confusion_table(result.matrix, result.names, title=f"{options.name} on the test images"))
     console.print(
         f"accuracy {100 * result.accuracy:.2f} %, trained in {result.seconds:.0f} s\n"
         f"written: {out}, {out.with_suffix('.png')}"
@@ -164,7 +165,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    model = _model(options.model, options.weights)
+    model, names = _model(options.model, options.weights)
     if len(model.output_shape) != 2:
         raise ValueError(
             f"Expected a classifier, with output (classes,); {options.model} gives {model.output_shape[1:]}."
@@ -172,28 +173,29 @@ def _predict(options: argparse.Namespace) -> None:
     classes = model.output_shape[-1]
     if not 1 <= options.top <= classes:
         raise ValueError(f"Expected --top in 1..{classes}; received {options.top}.")
-    images = np.stack([_image(Path(file), model, options.invert) for file in options.files])
-    scores = model.predict(images, verbose=0)
+    files = track(options.files, "reading", transient=True, disable=len(options.files) < 50)
+    images = np.stack([_image(Path(file), model, options.invert) for file in files])
+    scores = model.predict(images, verbose=_verbosity() if len(images) > 500 else 0)
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     for heading in ("file", "class", "probability"):
         table.add_column(heading, justify="left" if heading == "file" else "right")
     for file, row in zip(options.files, scores, strict=True):
         for rank, index in enumerate(np.argsort(-row)[: options.top]):
-            table.add_row(file if rank == 0 else "", str(index), f"{row[index]:.4f}")
+            table.add_row(file if rank == 0 else "", names[index] if names else str(index), f"{row[index]:.4f}")
     rich.console.Console().print(table)
 
 
-def _model(name: str, named_weights: str | None) -> keras.Model:
+def _model(name: str, named_weights: str | None) -> tuple[keras.Model, list[str] | None]:
     if name in training.RECIPES:
         known = ", ".join(weights.names(name)) or "none ship"
         if named_weights is None:
             raise ValueError(
                 f"Expected --weights with the network {name} (known: {known}), or the path of a .keras file."
             )
-        return getattr(applications, name)(weights=named_weights)
+        return getattr(applications, name)(weights=named_weights), None
     if named_weights is not None:
         raise ValueError(f"Expected --weights with one of {', '.join(training.RECIPES)} only; received {name!r}.")
-    return saving.load_model(name, compile=False)
+    return saving.load_model(name, compile=False), saving.read_card(name).get("names")
 
 
 def _image(path: Path, model: keras.Model, invert: bool) -> np.ndarray:

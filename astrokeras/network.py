@@ -1,5 +1,6 @@
 """Network: build a network layer by layer, as the course and CIANNA write it."""
 
+import numbers
 from collections.abc import Callable
 
 import keras
@@ -62,11 +63,12 @@ class Network:
                 "knows one order, call keras.config.set_image_data_format('channels_last')."
             )
         shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else (input_shape,)
-        if not 2 <= len(shape) <= 4 or any(not isinstance(n, int) or n < 1 for n in shape):
+        if not 2 <= len(shape) <= 4 or any(not isinstance(n, numbers.Integral) or n < 1 for n in shape):
             raise ValueError(
                 f"{name}: expected input_shape to be (x, channels), (y, x, channels) or (z, y, x, channels), "
                 f"each at least 1; received {input_shape!r}."
             )
+        shape = tuple(map(int, shape))
         self.name = name
         self.input_shape = shape
         self.default_activation = activation
@@ -450,7 +452,7 @@ class Network:
             )
 
     def _positive(self, name: str, argument: str, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f"{self.name}, {name}: expected {argument} to be an integer >= 1; received {value!r}.")
 
     def _choice(self, name: str, kind: str) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ def save_model(
     command: str = "",
     data: str = "",
     metrics: dict[str, float] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Path:
     """Save a model as `.keras` with a small metadata card; nothing half-written is ever left.
 
@@ -32,6 +34,7 @@ def save_model(
         command: how the model was made.
         data: what it was trained on.
         metrics: name -> value, as measured.
+        names: of the classes, which `astrokeras predict` then prints.
 
     Returns:
         The path.
@@ -60,6 +63,7 @@ def save_model(
         "command": command,
         "data": data,
         "metrics": {name: float(value) for name, value in (metrics or {}).items()},
+        "names": None if names is None else list(names),
     }
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".keras")
     os.close(descriptor)
@@ -85,7 +89,7 @@ def read_card(path: str | os.PathLike) -> dict:
 
     Returns:
         A dict with `versions` (at least Keras's, which Keras itself records), `date`, and, where
-        `save_model` wrote the file, `backend`, `command`, `data` and `metrics`.
+        `save_model` wrote the file, `backend`, `command`, `data`, `metrics` and `names`.
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -15,6 +15,7 @@ import numpy as np
 from astrokeras import applications, augmentation, callbacks, datasets, runtime, saving
 
 LOADERS = ("mnist", "cifar10", "simulated_digits")
+NAMES = {"cifar10": datasets.CIFAR10_CLASSES}  # of the classes of a set; others go by number
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Result:
-    """What `train` returns: `matrix` is `(true class, predicted class)` on the test images."""
+    """What `train` returns: `matrix` is `(true class, predicted class)` on the test images, `names` the classes'."""
 
     model: keras.Model
     matrix: np.ndarray
+    names: tuple[str, ...] | None
     accuracy: float
     seconds: float
     history: dict = field(repr=False)
@@ -164,12 +166,14 @@ def train(
     if not all(np.isfinite(history.get("loss", [0]))):
         raise ValueError("Expected a finite loss; it became NaN or infinite: try a smaller batch or another precision.")
 
-    matrix = callbacks.judge(model, test)
+    matrix = callbacks.judge(model, test, verbose=bool(verbose))
     accuracy = float(np.trace(matrix) / matrix.sum())
+    names = NAMES.get(str(data) if str(data) in LOADERS else recipe.data)
+    names = names if names is not None and len(names) == classes else None
     if out is not None:
         measured = {"test_accuracy": accuracy, "train_seconds": round(seconds, 1), "epochs": epochs, "seed": seed}
-        saving.save_model(model, out, command=command, data=str(data or recipe.data), metrics=measured)
-    return Result(model, matrix, accuracy, seconds, history)
+        saving.save_model(model, out, command=command, data=str(data or recipe.data), metrics=measured, names=names)
+    return Result(model, matrix, names, accuracy, seconds, history)
 
 
 def check_out(out: str | os.PathLike) -> Path:

@@ -15,8 +15,8 @@ def machine() -> str:
     processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "CPU")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}, "
-        f"Keras {keras.__version__} on {keras.config.backend()} {backend_version()}"
+        f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, "
+        f"Python {platform.python_version()}, Keras {keras.__version__} on {keras.config.backend()} {backend_version()}"
     )
 
 

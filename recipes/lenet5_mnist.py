@@ -52,9 +52,8 @@ def main() -> None:
     stored = astrokeras.applications.lenet5(weights="mnist")
     x = np.random.default_rng(0).random((256, 28, 28, 1), "float32")
     difference = np.abs(stored.predict(x, verbose=0) - model.predict(x, verbose=0)).max()
-    print(
-        f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB; half precision changes probabilities by at most {difference:.1e}"
-    )
+    size = TARGET.stat().st_size / 1000
+    print(f"{TARGET}: {size:.0f} kB; half precision changes probabilities by at most {difference:.1e}")
 
 
 if __name__ == "__main__":

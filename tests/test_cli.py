@@ -30,7 +30,8 @@ def test_train_then_predict(tmp_path, rng, capsys):
     assert main([*line, "--out", str(out)]) == 0
     shown = capsys.readouterr().out
     assert "precision" in shown and "accuracy 100.00 %" in shown and str(out) in shown.replace("\n", "")
-    assert Image.open(tmp_path / "two.png").size[0] > 300
+    with Image.open(tmp_path / "two.png") as figure:
+        assert figure.size[0] > 300
     assert astrokeras.read_card(out)["command"].startswith("astrokeras train lenet5 --data")
 
     Image.fromarray(np.full((50, 40), 220, "uint8")).save(tmp_path / "bright.png")

@@ -40,9 +40,8 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.utils, "get_file", offline)
     for load, name in ((datasets.mnist, "mnist.npz"), (datasets.cifar10, "cifar-10-python.tar.gz")):
-        with pytest.raises(
-            ConnectionError, match=rf"download {name} from https://.* put it at {tmp_path}/datasets/{name}"
-        ):
+        sentence = f"download {name} from https://.* put it at {tmp_path}/datasets/{name}"
+        with pytest.raises(ConnectionError, match=sentence):
             load()
 
 

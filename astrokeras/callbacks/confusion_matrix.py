@@ -1,11 +1,13 @@
 """Print and save the confusion matrix while training."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import rich.console
+from rich.progress import track
 
 from astrokeras import metrics, plots
 
@@ -47,7 +49,7 @@ class ConfusionMatrix(keras.callbacks.Callback):
         *,
         every: int = 1,
         folder: str | os.PathLike | None = None,
-        names: list[str] | None = None,
+        names: Sequence[str] | None = None,
         verbose: bool = True,
         batch_size: int = 256,
     ):
@@ -78,7 +80,7 @@ class ConfusionMatrix(keras.callbacks.Callback):
             figure.savefig(self.folder / f"confusion_epoch_{epoch + 1:04d}.png", dpi=120)
 
 
-def judge(model: keras.Model, x, y=None, batch_size: int = 256) -> np.ndarray:
+def judge(model: keras.Model, x, y=None, batch_size: int = 256, *, verbose: bool = False) -> np.ndarray:
     """Return the confusion matrix of a classifier on some data.
 
     Args:
@@ -86,6 +88,7 @@ def judge(model: keras.Model, x, y=None, batch_size: int = 256) -> np.ndarray:
         x: inputs, or a `PyDataset` of inputs and labels that is not shuffled.
         y: `(n,)` class numbers; `None` with a `PyDataset`.
         batch_size: of the predictions.
+        verbose: show a progress bar.
 
     Returns:
         `(classes, classes)` counts, row = true class, column = predicted class.
@@ -98,11 +101,9 @@ def judge(model: keras.Model, x, y=None, batch_size: int = 256) -> np.ndarray:
         [1.0, 1.0, 2.0]
     """
     metric = metrics.ConfusionMatrix(model.output_shape[-1])
-    if y is None:
-        for index in range(len(x)):
-            images, labels = x[index]
-            metric.update_state(labels, model.predict_on_batch(images))
-    else:
-        for start in range(0, len(x), batch_size):
-            metric.update_state(y[start : start + batch_size], model.predict_on_batch(x[start : start + batch_size]))
+    places = range(len(x)) if y is None else range(0, len(x), batch_size)
+    for place in track(places, "judging", transient=True, disable=not verbose):
+        part = slice(place, place + batch_size)
+        images, labels = x[place] if y is None else (x[part], y[part])
+        metric.update_state(labels, model.predict_on_batch(images))
     return metric.matrix()

@@ -63,7 +63,7 @@ def _glyphs() -> np.ndarray:
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     glyphs = np.zeros((len(FONTS), 10, GLYPH, GLYPH), "float32")
     for i, font in enumerate(FONTS):
-        face = ImageFont.truetype(str(folder / f"{font}.ttf"), 46)
+        face = ImageFont.truetype(str(folder / f"{font}.ttf"), 56)
         for digit in range(10):
             image = Image.new("L", (GLYPH, GLYPH))
             ImageDraw.Draw(image).text((GLYPH / 2, GLYPH / 2), str(digit), fill=255, font=face, anchor="mm")

@@ -1,5 +1,6 @@
 """The confusion matrix as a figure and as text, with recall and precision margins as CIANNA prints it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def confusion_matrix(matrix: np.ndarray, names: list[str] | None = None, title: str = "") -> "Figure":
+def confusion_matrix(matrix: np.ndarray, names: Sequence[str] | None = None, title: str = "") -> "Figure":
     """Draw a confusion matrix with the recall of each row and the precision of each column.
 
     Args:
@@ -31,6 +32,7 @@ def confusion_matrix(matrix: np.ndarray, names: list[str] | None = None, title: 
         1
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     matrix, names = _checked(matrix, names)
@@ -43,11 +45,11 @@ def confusion_matrix(matrix: np.ndarray, names: list[str] | None = None, title: 
     figure = Figure(figsize=(side, side), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="cividis_r", vmin=0, vmax=1)
+    axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.4, vmin=0, vmax=1))  # the power makes rare errors visible
     size = 9 if n <= 20 else 5
     for row in range(n):
         for column in range(n):
-            colour = "white" if shares[row, column] > 0.5 else "black"
+            colour = "white" if shares[row, column] > 0.25 else "black"
             axes.text(column, row, f"{matrix[row, column]:g}", ha="center", va="center", color=colour, fontsize=size)
         axes.text(n, row, _percent(recall[row]), ha="center", va="center", fontsize=size)
         axes.text(row, n, _percent(precision[row]), ha="center", va="center", fontsize=size)
@@ -65,7 +67,7 @@ def confusion_matrix(matrix: np.ndarray, names: list[str] | None = None, title: 
     return figure
 
 
-def confusion_table(matrix: np.ndarray, names: list[str] | None = None, title: str = "") -> rich.table.Table:
+def confusion_table(matrix: np.ndarray, names: Sequence[str] | None = None, title: str = "") -> rich.table.Table:
     """Write a confusion matrix as a table for the terminal, with the same margins.
 
     Args:
@@ -114,7 +116,7 @@ def margins(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         return recall, precision, float(diagonal.sum() / matrix.sum())
 
 
-def _checked(matrix: np.ndarray, names: list[str] | None) -> tuple[np.ndarray, list[str]]:
+def _checked(matrix: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"Expected a matrix (classes, classes); received shape {matrix.shape}.")
