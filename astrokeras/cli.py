@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 """
 
 
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str):
@@ -56,14 +56,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="astrokeras",
         description='The networks of the course "AI for Astrophysics", from the command line.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     sub = commands.add_parser("demo", help="build, train, judge, save and reopen a network, in about a minute")
     sub.add_argument("--out", default="demo", metavar="FOLDER", help="where to write (default: demo)")

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ RECIPES = {
 }
 
 
-def load_data(recipe: Recipe, data: str | os.PathLike | None = None):
+def load_data(recipe: Recipe, data: str | os.PathLike | None = None) -> tuple[tuple, tuple]:
     """Load `(x_train, y_train), (x_test, y_test)` from a loader's name, a path, or the recipe's own set.
 
     Raises:
@@ -155,15 +156,17 @@ def train(
     )
     test = datasets.ImageDataset(x_test, y_test, 500, rescale=rescale, shuffle=False)
     model.compile(recipe.optimizer(epochs * len(batches)), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    watchers = [keras.callbacks.TerminateOnNaN()]
+    watchers, backup = [keras.callbacks.TerminateOnNaN()], None
     if out is not None:
         settings = json.dumps([name, str(data), epochs, batch_size, augment, seed, precision, repr(arguments)])
-        state = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        watchers.append(keras.callbacks.BackupAndRestore(str(out.with_name(f".{out.stem}-{state}.backup"))))
+        backup = out.with_name(f".{out.stem}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}.backup")
+        # Kept until the model is saved, and twice, so that a stop at any moment loses one epoch at most.
+        watchers.append(keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True, delete_checkpoint=False))
     start = time.perf_counter()
     history = model.fit(batches, epochs=epochs, verbose=verbose, callbacks=watchers).history
     seconds = time.perf_counter() - start
-    if not all(np.isfinite(history.get("loss", [0]))):
+    if not np.isfinite(history.get("loss", [0])).all():
+        _remove(backup)
         raise ValueError("Expected a finite loss; it became NaN or infinite: try a smaller batch or another precision.")
 
     matrix = callbacks.judge(model, test, verbose=bool(verbose))
@@ -173,6 +176,7 @@ def train(
     if out is not None:
         measured = {"test_accuracy": accuracy, "train_seconds": round(seconds, 1), "epochs": epochs, "seed": seed}
         saving.save_model(model, out, command=command, data=str(data or recipe.data), metrics=measured, names=names)
+        _remove(backup)
     return Result(model, matrix, names, accuracy, seconds, history)
 
 
@@ -214,3 +218,8 @@ def check_arguments(name: str, arguments: dict) -> dict:
     if unknown:
         raise ValueError(f"Expected arguments of {name} among {', '.join(known)}; received {', '.join(unknown)}.")
     return arguments
+
+
+def _remove(backup: Path | None) -> None:
+    if backup is not None:
+        shutil.rmtree(backup, ignore_errors=True)

@@ -142,4 +142,5 @@ def test_weights_by_name_and_by_file(model, tmp_path):
         astrokeras.applications.lenet5(classes=3, weights="mnist")
     assert astrokeras.weights.names("resnet") == []
     assert astrokeras.weights.load(model, None) is model
-    assert astrokeras.weights.SHIPPED[("lenet5", "mnist")].classes == 10
+    shipped = astrokeras.weights.SHIPPED[("lenet5", "mnist")]
+    assert isinstance(shipped, astrokeras.weights.Shipped) and shipped.classes == 10

@@ -1,3 +1,4 @@
+import dataclasses
 import inspect
 from pathlib import Path
 
@@ -78,6 +79,30 @@ def test_a_stopped_training_goes_on(tmp_path, rng, monkeypatch):
     assert int(result.model.optimizer.iterations) == 4 * 4, "the rate goes on where it was"
     assert not list(tmp_path.glob(".m-*.backup"))
     assert len(training.train("lenet5", data, **settings).history["loss"]) == 4, "a finished training starts anew"
+
+
+def test_a_finished_training_is_not_lost_when_judging_fails(tmp_path, rng, monkeypatch):
+    data = small_set(tmp_path / "two.npz", rng)
+    settings = dict(epochs=2, batch_size=16, out=tmp_path / "m.keras", arguments={"classes": 2}, verbose=0)
+
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(callbacks, "judge", fail)
+    with pytest.raises(MemoryError):
+        training.train("lenet5", data, **settings)
+    monkeypatch.undo()
+    assert training.train("lenet5", data, **settings).history.get("loss", []) == [], "no epoch is done twice"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.keras", "two.npz"]
+
+
+def test_a_diverged_training_says_so_and_leaves_nothing(tmp_path, rng, monkeypatch):
+    data = small_set(tmp_path / "two.npz", rng)
+    recipe = dataclasses.replace(training.RECIPES["lenet5"], optimizer=lambda steps: keras.optimizers.SGD(1e30))
+    monkeypatch.setitem(training.RECIPES, "lenet5", recipe)
+    with pytest.raises(ValueError, match="it became NaN or infinite"):
+        training.train("lenet5", data, epochs=3, out=tmp_path / "m.keras", arguments={"classes": 2}, verbose=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["two.npz"]
 
 
 def test_optimizers_end_at_rate_zero():

@@ -35,7 +35,7 @@ class GroupNormalization(keras.layers.Layer):
         >>> y = np.array(layer(np.random.default_rng(0).normal(5, 3, (2, 8, 8, 4)).astype("float32")))
         >>> bool(abs(y[0, :, :, :2].mean()) < 1e-5)
         True
-        >>> layer.gamma.shape
+        >>> tuple(layer.gamma.shape)
         (2,)
     """
 
