@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import rich.box
-import rich.console
 import rich.table
 from rich.progress import track
 
@@ -120,7 +119,7 @@ def _doctor(options: argparse.Namespace) -> None:
     table.add_column()
     for key, value in runtime.report().items():
         table.add_row(key, value)
-    rich.console.Console().print(table)
+    plots.print_table(table)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -136,7 +135,7 @@ def _list(options: argparse.Namespace) -> None:
         shapes = str(model.input_shape[1:]), str(model.output_shape[1:])
         known = ", ".join(weights.names(name)) or "-"
         table.add_row(name, *shapes, f"{price.parameters:,}", f"{price.multiply_adds:,}", known)
-    rich.console.Console().print(table)
+    plots.print_table(table)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -156,9 +155,8 @@ def _train(options: argparse.Namespace) -> None:
     )
     figure = plots.confusion_matrix(result.matrix, result.names, title=options.name)
     figure.savefig(out.with_suffix(".png"), dpi=120)
-    console = rich.console.Console()
-    console.print(plots.confusion_table(result.matrix, result.names, title=f"{options.name} on the test images"))
-    console.print(
+    plots.print_table(plots.confusion_table(result.matrix, result.names, f"{options.name} on the test images"))
+    print(
         f"accuracy {100 * result.accuracy:.2f} %, trained in {result.seconds:.0f} s\n"
         f"written: {out}, {out.with_suffix('.png')}"
     )
@@ -182,7 +180,7 @@ def _predict(options: argparse.Namespace) -> None:
     for file, row in zip(options.files, scores, strict=True):
         for rank, index in enumerate(np.argsort(-row)[: options.top]):
             table.add_row(file if rank == 0 else "", names[index] if names else str(index), f"{row[index]:.4f}")
-    rich.console.Console().print(table)
+    plots.print_table(table)
 
 
 def _model(name: str, named_weights: str | None) -> tuple[keras.Model, list[str] | None]:

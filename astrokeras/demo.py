@@ -43,7 +43,7 @@ def demo(folder: str | os.PathLike = "demo", epochs: int = EPOCHS, verbose: int 
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"Expected a folder to write the demo to; {folder} is a file: choose another --out.")
     console.print("[bold]1. Build[/] LeNet-5, the course's first network")
-    console.print(cost(applications.lenet5()).table())
+    plots.print_table(cost(applications.lenet5()).table())
     console.print(f"[bold]2. Train[/] it on 10 000 simulated digits ({epochs} epochs)")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".demo-") as scratch:
@@ -58,7 +58,7 @@ def demo(folder: str | os.PathLike = "demo", epochs: int = EPOCHS, verbose: int 
             verbose=verbose,
         )
         console.print("[bold]3. Judge[/] it on 2 000 digits that it has not seen (rows: truth, columns: prediction)")
-        console.print(plots.confusion_table(result.matrix))
+        plots.print_table(plots.confusion_table(result.matrix))
         figure = plots.confusion_matrix(result.matrix, title="LeNet-5, simulated digits")
         figure.savefig(Path(scratch) / "confusion_matrix.png", dpi=120)
         console.print("[bold]4. Save[/] it and [bold]reopen[/] the file in another process")

@@ -355,7 +355,7 @@ class Network:
 
     def summary(self) -> None:
         """Print the table of the layers so far."""
-        rich.console.Console(width=WIDTH).print(self.table())
+        plots.print_table(self.table())
 
     def table(self) -> rich.table.Table:
         """Return the table of the layers so far: name, kind, kernel (and strides), activation, shape, parameters."""

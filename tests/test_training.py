@@ -167,4 +167,4 @@ def test_shipped_lenet5_on_the_digits_of_scikit_learn():
     x[:, 4:24, 4:24, 0] = np.moveaxis(resize(np.moveaxis(digits.images / 16, 0, -1), (20, 20), order=1), -1, 0)
     matrix = callbacks.judge(applications.lenet5(weights="mnist"), x, digits.target)
     accuracy = np.trace(matrix) / matrix.sum()
-    assert accuracy >= 0.80
+    assert accuracy >= 0.94  # 95.05 % when the weights were made

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import rich.console
 from rich.progress import track
 
 from astrokeras import metrics, plots
@@ -73,7 +72,7 @@ class ConfusionMatrix(keras.callbacks.Callback):
         self.matrix = judge(self.model, self.x, self.y, self.batch_size)
         title = f"epoch {epoch + 1}"
         if self.verbose:
-            rich.console.Console().print(plots.confusion_table(self.matrix, self.names, title))
+            plots.print_table(plots.confusion_table(self.matrix, self.names, title))
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             figure = plots.confusion_matrix(self.matrix, self.names, title)

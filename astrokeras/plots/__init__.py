@@ -5,3 +5,4 @@ from astrokeras.plots.confusion_matrix import confusion_table as confusion_table
 from astrokeras.plots.confusion_matrix import margins as margins
 from astrokeras.plots.layer_table import describe_layer as describe_layer
 from astrokeras.plots.layer_table import layer_table as layer_table
+from astrokeras.plots.print_table import print_table as print_table
