@@ -59,3 +59,12 @@ def test_refusals(draw):
         draw(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="Expected 3 names"):
         draw(MATRIX, ["a"])
+
+
+def test_print_table_cuts_nothing_in_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    plots.print_table(
+        plots.confusion_table(np.diag(np.arange(100000, 100020)), [f"class number {i}" for i in range(20)])
+    )
+    shown = capsys.readouterr().out
+    assert "…" not in shown and shown.count("class number 19") == 2 and "100019" in shown
