@@ -139,7 +139,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    out = training.check_out(options.out or f"{options.name}.keras")
+    out = saving.check_path(options.out or f"{options.name}.keras")
     result = training.train(
         options.name,
         options.data,

@@ -123,20 +123,8 @@ class Network:
             padding = "same" if centred else "valid"
         if padding == "valid":
             self._needs(kernel, name)
-        function, layer = self._split(activation, name)
-        self._add(
-            self._kind("Conv")(
-                filters,
-                kernel,
-                strides=strides,
-                padding=padding,
-                activation=function,
-                use_bias=use_bias,
-                kernel_initializer=self.kernel_initializer,
-                name=name,
-            )
-        )
-        return self._finish(layer, dropout, name)
+        shape = {"filters": filters, "kernel_size": kernel, "strides": strides, "padding": padding}
+        return self._weighted(self._kind("Conv"), shape, activation, dropout, use_bias, name)
 
     def dense(
         self,
@@ -160,17 +148,7 @@ class Network:
         self._positive(name, "units", units)
         if len(self._x.shape) > 2:
             self.flatten()
-        function, layer = self._split(activation, name)
-        self._add(
-            keras.layers.Dense(
-                units,
-                activation=function,
-                use_bias=use_bias,
-                kernel_initializer=self.kernel_initializer,
-                name=name,
-            )
-        )
-        return self._finish(layer, dropout, name)
+        return self._weighted(keras.layers.Dense, {"units": units}, activation, dropout, use_bias, name)
 
     def norm(
         self,
@@ -377,6 +355,15 @@ class Network:
             columns = zip(plots.describe_layer(layer), (22, 20, 10, 12, 18, 10), strict=True)
             print("  ".join(text.ljust(width) for text, width in columns).rstrip())
         return self
+
+    def _weighted(
+        self, kind, shape: dict, activation: Activation, dropout: float, use_bias: bool, name: str
+    ) -> "Network":
+        """Add a convolution or dense layer, then what its activation and dropout need behind it."""
+        function, behind = self._split(activation, name)
+        initializer = self.kernel_initializer
+        self._add(kind(**shape, activation=function, use_bias=use_bias, kernel_initializer=initializer, name=name))
+        return self._finish(behind, dropout, name)
 
     def _finish(self, activation: Activation, dropout: float, name: str) -> "Network":
         if activation not in (None, "linear"):

@@ -11,7 +11,7 @@ import keras
 from astrokeras import backend
 
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
-REPORTED_PACKAGES = (
+PACKAGES = (
     "astrokeras",
     "keras",
     "tensorflow",
@@ -84,12 +84,25 @@ def report() -> dict[str, str]:
         "gpu": "seen" if gpu else missing_gpu_reason(),
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
-    for package in REPORTED_PACKAGES:
+    return facts | versions()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that matter here, those that are installed.
+
+    Example:
+        >>> import keras
+        >>> from astrokeras import runtime
+        >>> runtime.versions()["keras"] == keras.__version__
+        True
+    """
+    found = {}
+    for package in PACKAGES:
         try:
-            facts[package] = importlib.metadata.version(package)
+            found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return facts
+    return found
 
 
 def missing_gpu_reason(driver: bool | None = None, built_for_gpu: bool | None = None) -> str:

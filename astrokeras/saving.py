@@ -1,6 +1,5 @@
 """Save a model with a card that tells where it comes from; load it with errors that tell what is wrong."""
 
-import importlib.metadata
 import json
 import os
 import tempfile
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import keras
 
+from astrokeras import runtime
+
 CARD = "astrokeras.json"
-CARD_PACKAGES = ("astrokeras", "keras", "numpy", "tensorflow", "tensorflow-cpu", "jax", "torch")
 
 
 def save_model(
@@ -50,15 +50,9 @@ def save_model(
         >>> astrokeras.read_card(path)["metrics"]
         {'accuracy': 0.1}
     """
-    path = Path(path)
-    if path.suffix != ".keras":
-        raise ValueError(f"Expected a path that ends in .keras; received {str(path)!r}.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"Expected the folder {path.parent} to exist, to write {path.name} in it: create it first."
-        )
+    path = check_path(path)
     card = {
-        "versions": _versions(),
+        "versions": runtime.versions(),
         "backend": keras.config.backend(),
         "command": command,
         "data": data,
@@ -78,6 +72,34 @@ def save_model(
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+    return path
+
+
+def check_path(path: str | os.PathLike) -> Path:
+    """Refuse a path where no model can be saved: call it before hours of training.
+
+    Args:
+        path: where a model is to go.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if it does not end in `.keras`.
+        FileNotFoundError: if its folder does not exist.
+
+    Example:
+        >>> from astrokeras import saving
+        >>> saving.check_path("model.keras").name
+        'model.keras'
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(f"Expected a path that ends in .keras; received {str(path)!r}.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"Expected the folder {path.parent} to exist, to write {path.name} in it: create it first."
+        )
     return path
 
 
@@ -140,23 +162,13 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
     except Exception as error:  # Keras raises many kinds; the user gets one sentence and the cause behind it
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         written = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
-        present = ", ".join(f"{name} {version}" for name, version in _versions().items())
+        present = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
         raise ValueError(
             f"Could not rebuild the model of {path}, written with {written} (here: {present}): {reason} "
             "Import the package that defines its layers, or install the recorded versions."
         ) from error
     finally:
         keras.config.set_dtype_policy(policy)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in CARD_PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _read_archive(path: Path) -> tuple[dict, str]:

@@ -138,7 +138,7 @@ def train(
         raise ValueError(
             f"Expected epochs >= 1 and batch_size >= 1; received epochs={epochs}, batch_size={batch_size}."
         )
-    out = None if out is None else check_out(out)
+    out = None if out is None else saving.check_path(out)
     arguments = check_arguments(name, arguments or {})
 
     runtime.configure(precision, seed)
@@ -178,28 +178,6 @@ def train(
         saving.save_model(model, out, command=command, data=str(data or recipe.data), metrics=measured, names=names)
         _remove(backup)
     return Result(model, matrix, names, accuracy, seconds, history)
-
-
-def check_out(out: str | os.PathLike) -> Path:
-    """Refuse a path that could not be written, before hours of training.
-
-    Raises:
-        ValueError: if it does not end in `.keras`.
-        FileNotFoundError: if its folder does not exist.
-
-    Example:
-        >>> from astrokeras import training
-        >>> training.check_out("model.keras").name
-        'model.keras'
-    """
-    out = Path(out)
-    if out.suffix != ".keras":
-        raise ValueError(f"Expected an output path that ends in .keras; received {str(out)!r}.")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(
-            f"Expected the folder {out.parent} to exist, to write {out.name} in it: create it first."
-        )
-    return out
 
 
 def check_arguments(name: str, arguments: dict) -> dict:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import astrokeras
-from astrokeras import applications, callbacks, training
+from astrokeras import applications, callbacks, saving, training
 
 
 def small_set(path, rng, **changes):
@@ -139,7 +139,7 @@ def test_refusals(tmp_path):
     with pytest.raises(FileNotFoundError, match="Expected data to be one of mnist, cifar10"):
         training.load_data(training.RECIPES["lenet5"], "mnisd")
     with pytest.raises(FileNotFoundError, match="create it first"):
-        training.check_out(Path("no/such/folder/m.keras"))
+        saving.check_path(Path("no/such/folder/m.keras"))
     with pytest.raises(ValueError, match="received dept"):
         training.check_arguments("resnet", {"dept": 20})
 
