@@ -115,7 +115,11 @@ class Network:
         strides = self._axes(strides, "strides", 1, name)
         if any(self._axes(internal_padding, "internal_padding", 0, name)):
             self._add(layers.InternalPadding(internal_padding, name=f"{name}_internal_padding"))
-        if padding not in ("same", "valid"):
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ValueError(
+                f'{self.name}, {name}: expected padding to be "same", "valid" or integers; received {padding!r}.'
+            )
+        if not isinstance(padding, str):
             pads = self._axes(padding, "padding", 0, name)
             centred = all(step == 1 and 2 * pad == k - 1 for step, pad, k in zip(strides, pads, kernel, strict=True))
             if not centred:

@@ -141,6 +141,7 @@ REFUSED = [
     (lambda: Network((8, 8, 1)).conv(4, (3, 3, 3)), "2 of them, one per axis"),
     (lambda: Network((8, 8, 1)).conv(4, 3, 0), "Expected strides to be an integer >= 1"),
     (lambda: Network((8, 8, 1)).conv(4, 9, padding="valid"), "at least 9x9 pixels; received 8x8"),
+    (lambda: Network((8, 8, 1)).conv(4, 3, padding="full"), 'expected padding to be "same", "valid" or integers'),
     (lambda: Network((8, 8, 1)).conv(4, 3, padding=-1), "Expected padding to be an integer >= 0"),
     (lambda: Network((8, 8, 1)).conv(4, 3, activation="rely"), "received 'rely'"),
     (lambda: Network((8, 8, 1)).conv(4, 3, dropout=1.5), "expected a rate in 0..1"),
