@@ -14,7 +14,7 @@ from rich.progress import track
 
 from astrokeras import applications, plots, runtime, saving, training, weights
 from astrokeras.cost import cost
-from astrokeras.demo import demo
+from astrokeras.demo import EPOCHS, demo
 
 EXAMPLES = """examples:
   astrokeras demo                                   the whole job on simulated digits, in about a minute
@@ -66,7 +66,9 @@ def _parser() -> _Parser:
 
     sub = commands.add_parser("demo", help="build, train, judge, save and reopen a network, in about a minute")
     sub.add_argument("--out", default="demo", metavar="FOLDER", help="where to write (default: demo)")
-    sub.add_argument("--epochs", type=int, default=6, help="passes over the 10 000 simulated digits (default: 6)")
+    sub.add_argument(
+        "--epochs", type=int, default=EPOCHS, help=f"passes over the 10 000 simulated digits (default: {EPOCHS})"
+    )
     sub.set_defaults(run=_demo)
 
     sub = commands.add_parser("doctor", help="what this machine offers, and why a GPU is not seen")

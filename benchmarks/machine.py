@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 
+from astrokeras import runtime
+
 
 def machine() -> str:
     """Return processor, cores, memory, system and versions in one line."""
@@ -22,14 +24,8 @@ def machine() -> str:
 
 def backend_version() -> str:
     """Return the version of the backend's package."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    for package in (keras.config.backend(), f"{keras.config.backend()}-cpu"):
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            continue
-    return "?"
+    name, found = keras.config.backend(), runtime.versions()
+    return found.get(name) or found.get(f"{name}-cpu", "?")
 
 
 def write(name: str, title: str, command: str, table: str) -> Path:
