@@ -14,20 +14,23 @@ except ModuleNotFoundError as error:
     ) from None
 
 from astrokeras import layers as layers
+from astrokeras import losses as losses
 from astrokeras import metrics as metrics
 from astrokeras.cost import cost as cost
 
 __version__ = "0.1.0"
 
-_ROOMS = ("applications", "augmentation", "backend", "callbacks", "datasets", "plots", "runtime", "training", "weights")
+_ROOMS = ("applications", "augmentation", "backend", "callbacks", "datasets", "explain", "judging", "plots", "runtime")
+_ROOMS += ("training", "weights")
 _NAMES = {
     "Network": "network",
     "configure": "runtime",
+    "judge": "judging",
     "load_model": "saving",
     "read_card": "saving",
     "save_model": "saving",
 }
-__all__ = sorted(["layers", "metrics", "cost", *_ROOMS, *_NAMES])
+__all__ = sorted(["layers", "losses", "metrics", "cost", *_ROOMS, *_NAMES])
 
 
 def __getattr__(name: str):

@@ -72,3 +72,34 @@ def built_for_gpu() -> bool:
     import torch
 
     return torch.version.cuda is not None
+
+
+def fused_batch_norm(x, gamma, beta, epsilon: float) -> tuple:
+    """Normalise a batch by its own statistics in TensorFlow's fused kernel.
+
+    Args:
+        x: map `(batch, y, x, channels)` of float32, float16 or bfloat16.
+        gamma: scale `(channels,)`, float32; likewise `beta`, the offset.
+        beta: see `gamma`.
+        epsilon: added to the variance.
+
+    Returns:
+        The normalised map in the type of `x`, and mean and biased variance `(channels,)` in float32.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from astrokeras import backend
+        >>> x = np.arange(8, dtype="float32").reshape(4, 1, 1, 2)
+        >>> if keras.config.backend() == "tensorflow":
+        ...     mean = backend.fused_batch_norm(x, np.ones(2, "float32"), np.zeros(2, "float32"), 1e-3)[1]
+        ...     assert np.allclose(mean, x.mean((0, 1, 2)))
+    """
+    import tensorflow as tf
+
+    x = tf.convert_to_tensor(x)
+    none = tf.zeros(0)
+    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=gamma, offset=beta, mean=none, variance=none, epsilon=epsilon, is_training=True
+    )
+    count = tf.cast(tf.size(x) // x.shape[-1], "float32")  # the kernel's variance is the unbiased one
+    return y, mean, variance * (count - 1) / count

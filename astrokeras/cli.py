@@ -1,4 +1,4 @@
-"""The `astrokeras` command line: demo, doctor, list, train, predict."""
+"""The `astrokeras` command line: demo, doctor, list, train, compare, predict."""
 
 import argparse
 import ast
@@ -20,6 +20,8 @@ EXAMPLES = """examples:
   astrokeras demo                                   the whole job on simulated digits, in about a minute
   astrokeras train lenet5 --epochs 5 --out my.keras
   astrokeras train resnet --data cifar-10-python.tar.gz --augment --set depth=32 --out r32.keras
+  astrokeras train galaxy_zoo2 --data gz2_images_64x64 --augment --out galaxies.keras
+  astrokeras compare lenet5 resnet:depth=20 --data mnist --epochs 2
   astrokeras predict my.keras photo1.png photo2.png
 """
 
@@ -78,13 +80,52 @@ def _parser() -> _Parser:
     sub.set_defaults(run=_list)
 
     names = ", ".join(training.RECIPES)
-    sub = commands.add_parser("train", help="train a network, judge it on the test images, save it")
+    sub = commands.add_parser("train", help="train a network, judge it on the test data, save it")
     sub.add_argument("name", metavar="NAME", help=f"one of {names}")
+    _add_training(sub)
     sub.add_argument(
-        "--data", help=f"{', '.join(training.LOADERS)}, or the path of a file (default: the network's own set)"
+        "--set", action="append", default=[], metavar="ARGUMENT=VALUE", help="argument of the network, such as depth=32"
     )
-    sub.add_argument("--epochs", type=int, help="passes over the training images (default: the network's own)")
-    sub.add_argument("--batch-size", type=int, metavar="N", help="images per step (default: the network's own)")
+    sub.add_argument("--from", dest="start", metavar="FILE.keras", help="start from the weights of this file that fit")
+    sub.add_argument(
+        "--out", default=None, metavar="FILE.keras", help="where to save (default: NAME.keras); FILE.png is the figure"
+    )
+    sub.set_defaults(run=_train)
+
+    sub = commands.add_parser(
+        "compare",
+        help="train several networks alike; tabulate accuracy, size, cost and time",
+        description="What does a change of the architecture cost, and what does it bring? Each network is trained with "
+        "the same settings on the same data and judged on the test data.",
+    )
+    sub.add_argument(
+        "cases",
+        nargs="+",
+        metavar="NAME[:ARGUMENT=VALUE[:...]]",
+        help=f"networks, such as resnet:depth=32; names: {names}",
+    )
+    _add_training(sub)
+    sub.set_defaults(run=_compare)
+
+    sub = commands.add_parser("predict", help="apply a saved or shipped network to images or arrays")
+    sub.add_argument("model", metavar="MODEL", help="a .keras file, or the name of a network with --weights")
+    sub.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, ...) or .npy arrays")
+    sub.add_argument("--weights", help="where MODEL is a name: named weights, such as mnist for lenet5, or a file")
+    sub.add_argument("--top", type=int, help="how many classes to print per image (default: 1, from 20 classes on 5)")
+    sub.add_argument("--invert", action="store_true", help="for dark writing on light paper: swap black and white")
+    sub.set_defaults(run=_predict)
+    return parser
+
+
+def _add_training(sub: argparse.ArgumentParser) -> None:
+    """Add the settings that train and compare share."""
+    sub.add_argument(
+        "--data",
+        help=f"{', '.join(training.LOADERS)}; or a path: what the network's loader reads, or an .npz with x_train, "
+        "y_train, x_test, y_test (default: the network's own set)",
+    )
+    sub.add_argument("--epochs", type=int, help="passes over the training data (default: the network's own)")
+    sub.add_argument("--batch-size", type=int, metavar="N", help="examples per step (default: the network's own)")
     sub.add_argument("--augment", action="store_true", help="change the training images at random as they are fed")
     sub.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
     sub.add_argument(
@@ -93,22 +134,6 @@ def _parser() -> _Parser:
         choices=runtime.PRECISIONS,
         help="auto: mixed_float16 on a GPU, float32 on a CPU (default)",
     )
-    sub.add_argument(
-        "--set", action="append", default=[], metavar="ARGUMENT=VALUE", help="argument of the network, such as depth=32"
-    )
-    sub.add_argument(
-        "--out", default=None, metavar="FILE.keras", help="where to save (default: NAME.keras); FILE.png is the matrix"
-    )
-    sub.set_defaults(run=_train)
-
-    sub = commands.add_parser("predict", help="classify images with a saved or shipped network")
-    sub.add_argument("model", metavar="MODEL", help=f"a .keras file, or one of {names} with --weights")
-    sub.add_argument("files", nargs="+", metavar="FILE", help="images (PNG, JPEG, ...) or .npy arrays")
-    sub.add_argument("--weights", help="named weights, such as mnist for lenet5, where MODEL is a name")
-    sub.add_argument("--top", type=int, default=1, help="how many classes to print per image (default: 1)")
-    sub.add_argument("--invert", action="store_true", help="for dark writing on light paper: swap black and white")
-    sub.set_defaults(run=_predict)
-    return parser
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -152,50 +177,99 @@ def _train(options: argparse.Namespace) -> None:
         precision=options.precision,
         out=out,
         arguments=dict(_assignment(text) for text in options.set),
+        start=options.start,
         command=options.line,
         verbose=_verbosity(),
     )
-    figure = plots.confusion_matrix(result.matrix, result.names, title=options.name)
-    figure.savefig(out.with_suffix(".png"), dpi=120)
-    plots.print_table(plots.confusion_table(result.matrix, result.names, f"{options.name} on the test images"))
-    print(
-        f"accuracy {100 * result.accuracy:.2f} %, trained in {result.seconds:.0f} s\n"
-        f"written: {out}, {out.with_suffix('.png')}"
+    judgement = result.judgement
+    judgement.figure(options.name).savefig(out.with_suffix(".png"), dpi=120)
+    plots.print_table(judgement.table(f"{options.name} on the test data"))
+    print(f"{judgement.describe()}, trained in {result.seconds:.0f} s\nwritten: {out}, {out.with_suffix('.png')}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    cases = {}
+    for text in options.cases:
+        name, *settings = text.split(":")
+        cases[text] = name, dict(_assignment(setting) for setting in settings)
+    rows = training.compare(
+        cases,
+        options.data,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        augment=options.augment,
+        seed=options.seed,
+        precision=options.precision,
+        verbose=_verbosity(),
     )
-
-
-def _predict(options: argparse.Namespace) -> None:
-    model, names = _model(options.model, options.weights)
-    if len(model.output_shape) != 2:
-        raise ValueError(
-            f"Expected a classifier, with output (classes,); {options.model} gives {model.output_shape[1:]}."
-        )
-    classes = model.output_shape[-1]
-    if not 1 <= options.top <= classes:
-        raise ValueError(f"Expected --top in 1..{classes}; received {options.top}.")
-    files = track(options.files, "reading", transient=True, disable=len(options.files) < 50)
-    images = np.stack([_image(Path(file), model, options.invert) for file in files])
-    scores = model.predict(images, verbose=_verbosity() if len(images) > 500 else 0)
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("file", "class", "probability"):
-        table.add_column(heading, justify="left" if heading == "file" else "right")
-    for file, row in zip(options.files, scores, strict=True):
-        for rank, index in enumerate(np.argsort(-row)[: options.top]):
-            table.add_row(file if rank == 0 else "", names[index] if names else str(index), f"{row[index]:.4f}")
+    table.add_column("network")
+    for heading in (*rows[0].scores, "parameters", "multiply-adds", "training s", "prediction s"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        scores = (f"{value:.4f}" for value in row.scores.values())
+        times = f"{row.train_seconds:.1f}", f"{row.predict_seconds:.2f}"
+        table.add_row(row.label, *scores, f"{row.parameters:,}", f"{row.multiply_adds:,}", *times)
     plots.print_table(table)
 
 
-def _model(name: str, named_weights: str | None) -> tuple[keras.Model, list[str] | None]:
+def _predict(options: argparse.Namespace) -> None:
+    model, names, kind = _model(options.model, options.weights)
+    if len(model.output_shape) != 2:
+        raise ValueError(f"Expected a network with one row of outputs; {options.model} gives {model.output_shape[1:]}.")
+    outputs = model.output_shape[-1]
+    top = options.top or (5 if outputs >= 20 else 1)
+    if not 1 <= top <= outputs:
+        raise ValueError(f"Expected --top in 1..{outputs}; received {options.top}.")
+    files = track(options.files, "reading", transient=True, disable=len(options.files) < 50)
+    images = np.stack([_image(Path(file), model, options.invert) for file in files])
+    scores = model.predict(images, verbose=_verbosity() if len(images) > 500 else 0)
+    if names is None and kind == "classes" and outputs == 1000:
+        names = _imagenet_names()
+    names = names or [str(i) for i in range(outputs)]
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    headings = {"classes": ("class", "probability"), "labels": ("label", "probability")}.get(kind, ("output", "value"))
+    for heading in ("file", *headings):
+        table.add_column(heading, justify="left" if heading == "file" else "right")
+    for file, row in zip(options.files, scores, strict=True):
+        if kind == "classes":
+            shown = np.argsort(-row)[:top]
+        elif kind == "labels":
+            shown = np.flatnonzero(row >= 0.5) if options.top is None else np.argsort(-row)[:top]
+        else:
+            shown = np.arange(outputs)
+        for rank, index in enumerate(shown):
+            table.add_row(file if rank == 0 else "", names[index], f"{row[index]:.4f}")
+        if not len(shown):
+            table.add_row(file, "none", "")
+    plots.print_table(table)
+
+
+def _imagenet_names() -> list[str] | None:
+    """The names of ImageNet's classes, if Keras has them or can get them."""
+    try:
+        decoded = applications.decode_predictions(np.arange(1000, 0, -1, dtype="float32")[None], top=1000)[0]
+    except Exception:  # no network, no cache: urllib, sockets and files fail in many ways
+        print("astrokeras: the names of ImageNet's classes could not be downloaded; numbers instead", file=sys.stderr)
+        return None
+    return [name for name, _ in decoded]
+
+
+def _model(name: str, named_weights: str | None) -> tuple[keras.Model, list[str] | None, str]:
+    """The model, the names of its outputs, and what it predicts."""
     if name in training.RECIPES:
         known = ", ".join(weights.names(name)) or "none ship"
         if named_weights is None:
             raise ValueError(
                 f"Expected --weights with the network {name} (known: {known}), or the path of a .keras file."
             )
-        return getattr(applications, name)(weights=named_weights), None
+        if named_weights.endswith(".keras") and Path(named_weights).is_file():
+            return _model(named_weights, None)
+        return getattr(applications, name)(weights=named_weights), None, training.RECIPES[name].kind
     if named_weights is not None:
         raise ValueError(f"Expected --weights with one of {', '.join(training.RECIPES)} only; received {name!r}.")
-    return saving.load_model(name, compile=False), saving.read_card(name).get("names")
+    card = saving.read_card(name)
+    return saving.load_model(name, compile=False), card.get("names"), card.get("kind") or "classes"
 
 
 def _image(path: Path, model: keras.Model, invert: bool) -> np.ndarray:

@@ -58,18 +58,18 @@ def demo(folder: str | os.PathLike = "demo", epochs: int = EPOCHS, verbose: int 
             verbose=verbose,
         )
         console.print("[bold]3. Judge[/] it on 2 000 digits that it has not seen (rows: truth, columns: prediction)")
-        plots.print_table(plots.confusion_table(result.matrix))
-        figure = plots.confusion_matrix(result.matrix, title="LeNet-5, simulated digits")
+        plots.print_table(result.judgement.table())
+        figure = result.judgement.figure("LeNet-5, simulated digits")
         figure.savefig(Path(scratch) / "confusion_matrix.png", dpi=120)
         console.print("[bold]4. Save[/] it and [bold]reopen[/] the file in another process")
         difference = _reopen(result.model, model_path)
-        measured = {"accuracy": result.accuracy, "seconds": round(result.seconds, 1), "difference": difference}
+        measured = {"accuracy": result.judgement.score, "seconds": round(result.seconds, 1), "difference": difference}
         (Path(scratch) / "report.md").write_text(_report(measured, model_path, epochs))
         folder.mkdir(exist_ok=True)
         for written in ("lenet5_digits.keras", "confusion_matrix.png", "report.md"):
             os.replace(Path(scratch) / written, folder / written)
     console.print(
-        f"accuracy {100 * result.accuracy:.2f} %, trained in {result.seconds:.0f} s; reopened elsewhere, its "
+        f"accuracy {100 * result.judgement.score:.2f} %, trained in {result.seconds:.0f} s; reopened elsewhere, its "
         f"predictions differ by at most {difference:.1e}\n"
         f"written: {folder}/lenet5_digits.keras, confusion_matrix.png, report.md"
     )

@@ -171,9 +171,9 @@ class Network:
     def batch_norm(
         self, *, momentum: float = 0.99, epsilon: float = 1e-3, activation: Activation = None, name: str | None = None
     ) -> "Network":
-        """Add a batch normalisation (Keras's)."""
+        """Add a batch normalisation (`layers.BatchNormalization`)."""
         name = self._name("batch_norm", name)
-        self._add(keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name))
+        self._add(layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name))
         return self._finish(activation, 0, name)
 
     def lrn(

@@ -22,6 +22,7 @@ def save_model(
     data: str = "",
     metrics: dict[str, float] | None = None,
     names: Sequence[str] | None = None,
+    kind: str | None = None,
 ) -> Path:
     """Save a model as `.keras` with a small metadata card; nothing half-written is ever left.
 
@@ -34,7 +35,8 @@ def save_model(
         command: how the model was made.
         data: what it was trained on.
         metrics: name -> value, as measured.
-        names: of the classes, which `astrokeras predict` then prints.
+        names: of the classes (labels, outputs), which `astrokeras predict` then prints.
+        kind: what it predicts: `"classes"`, `"labels"`, `"values"` or `"votes"`.
 
     Returns:
         The path.
@@ -58,6 +60,7 @@ def save_model(
         "data": data,
         "metrics": {name: float(value) for name, value in (metrics or {}).items()},
         "names": None if names is None else list(names),
+        "kind": kind,
     }
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".keras")
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Train an application with the settings that suit it: what `astrokeras train` and the recipes run."""
+"""Train an application with the settings that suit it: what `astrokeras train`, `compare` and the recipes run."""
 
 import hashlib
 import inspect
@@ -13,32 +13,42 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from astrokeras import applications, augmentation, callbacks, datasets, runtime, saving
+from astrokeras import applications, augmentation, callbacks, datasets, judging, losses, runtime, saving, weights
 
-LOADERS = ("mnist", "cifar10", "simulated_digits")
-NAMES = {"cifar10": datasets.CIFAR10_CLASSES}  # of the classes of a set; others go by number
+LOADERS = ("mnist", "cifar10", "simulated_digits", "simulated_spectra", "simulated_molecular_spectra")
+LOADERS += ("simulated_galaxies", "simulated_textures", "simulated_extinction")  # those that need no path
+NAMES = {  # of the classes of a set; others go by number or bring their own
+    "cifar10": datasets.CIFAR10_CLASSES,
+    "simulated_galaxies": datasets.GALAXY_CLASSES,
+    "simulated_spectra": datasets.SPECTRAL_TYPES,
+    "simulated_textures": ("striped", "spotted"),
+    "stellar_spectra": datasets.SPECTRAL_TYPES,
+    "asirra": ("cat", "dog"),
+}
+MOST_CLASSES = 100_000
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How an application is trained unless the user says otherwise."""
 
-    data: str  # a loader of astrokeras.datasets; a path is read by it
+    data: str | None  # its own set, one of LOADERS; None where the user must bring one
+    reader: str  # the loader of astrokeras.datasets that reads the user's path
     epochs: int
     batch_size: int
     optimizer: Callable[[int], keras.optimizers.Optimizer]  # of the total number of steps
-    augmentation: dict  # arguments of augmentation.images
+    augmentation: dict = field(default_factory=dict)  # arguments of augmentation.images; none: it has no --augment
+    kind: str = "classes"  # what it predicts, see judging.KINDS
     unit_range: bool = False  # the application takes 0..1 instead of 0..255
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What `train` returns: `matrix` is `(true class, predicted class)` on the test images, `names` the classes'."""
+    """What `train` returns: the model, its `Judgement` on the test data, seconds of training, losses per epoch."""
 
     model: keras.Model
-    matrix: np.ndarray
-    names: tuple[str, ...] | None
-    accuracy: float
+    judgement: judging.Judgement
     seconds: float
     history: dict = field(repr=False)
 
@@ -49,25 +59,43 @@ def adam(steps: int) -> keras.optimizers.Optimizer:
 
 
 def sgd(steps: int) -> keras.optimizers.Optimizer:
-    """Nesterov momentum with warm-up to 0.15, then half a cosine to zero; weights decay, norms and biases not."""
+    """Nesterov momentum with warm-up to 0.1, then half a cosine to zero; weights decay, norms and biases not."""
     warm = max(1, steps // 10)
-    rate = keras.optimizers.schedules.CosineDecay(0.01, max(1, steps - warm), warmup_target=0.15, warmup_steps=warm)
-    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=3e-3)
+    rate = keras.optimizers.schedules.CosineDecay(0.01, max(1, steps - warm), warmup_target=0.1, warmup_steps=warm)
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=5e-3)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     return optimizer
 
 
+DIGITS = {"rotation": 10, "scale": 0.1, "translation": 0.08}
+SMALL_PHOTOGRAPHS = {"flip": "horizontal", "crop": 4, "rotation": 10, "scale": 0.15, "contrast": 0.2}
+PHOTOGRAPHS = {"flip": "horizontal", "rotation": 10, "scale": 0.2, "translation": 0.1, "contrast": 0.2}
 RECIPES = {
-    "lenet5": Recipe("mnist", 20, 64, adam, {"rotation": 10, "scale": 0.1, "translation": 0.08}, unit_range=True),
-    "resnet": Recipe("cifar10", 27, 128, sgd, {"flip": "horizontal", "crop": 4}),
+    "lenet5": Recipe("mnist", "mnist", 20, 64, adam, DIGITS, unit_range=True),
+    "resnet": Recipe("cifar10", "cifar10", 38, 64, sgd, SMALL_PHOTOGRAPHS, label_smoothing=0.1),
+    "cifar10_cnn": Recipe("cifar10", "cifar10", 30, 64, sgd, SMALL_PHOTOGRAPHS, label_smoothing=0.1),
+    "asirra_cnn": Recipe("simulated_textures", "asirra", 20, 64, adam, PHOTOGRAPHS),
+    "stellar_spectra_cnn": Recipe("simulated_spectra", "stellar_spectra", 40, 32, adam),
+    "molecular_spectra_cnn": Recipe("simulated_molecular_spectra", "arrays", 30, 32, adam, kind="labels"),
+    "darknet19": Recipe(None, "image_folder", 40, 32, adam, PHOTOGRAPHS),
+    "galaxy_zoo2": Recipe("simulated_galaxies", "galaxy_zoo2", 15, 64, adam, {"flip": "both", "rotation": 180}),
+    "voc_cutout_classifier": Recipe(None, "image_folder", 40, 32, adam, PHOTOGRAPHS),
+    "extinction_cnn": Recipe("simulated_extinction", "arrays", 20, 64, adam, kind="values"),
 }
 
 
-def load_data(recipe: Recipe, data: str | os.PathLike | None = None) -> tuple[tuple, tuple]:
+def load_data(recipe: Recipe, data=None, size: int | None = None) -> tuple[tuple, tuple]:
     """Load `(x_train, y_train), (x_test, y_test)` from a loader's name, a path, or the recipe's own set.
 
+    Args:
+        recipe: of the application.
+        data: one of `LOADERS`; a path, read by the recipe's loader, or by `datasets.arrays` where it ends in `.npz`
+            and that loader reads no such files; `None` for the recipe's own set; or the arrays themselves.
+        size: pixels along each side, where the loader resizes.
+
     Raises:
-        FileNotFoundError: if `data` is neither a known name nor a file.
+        FileNotFoundError: if `data` is neither a known name nor a path.
+        ValueError: if the recipe has no set of its own and `data` is `None`.
 
     Example:
         >>> from astrokeras import training
@@ -75,18 +103,28 @@ def load_data(recipe: Recipe, data: str | os.PathLike | None = None) -> tuple[tu
         >>> x.shape
         (10000, 28, 28, 1)
     """
+    if isinstance(data, (tuple, list)):
+        return data
+    if data is None and recipe.data is None:
+        raise ValueError(
+            "Expected --data with the path of a folder of images, one subfolder per class: this network has no set of "
+            "its own."
+        )
     if data is None or str(data) in LOADERS:
         return getattr(datasets, recipe.data if data is None else str(data))()
     if not Path(data).exists():
         raise FileNotFoundError(
-            f"Expected data to be one of {', '.join(LOADERS)} or the path of a file; there is none at {data}."
+            f"Expected data to be one of {', '.join(LOADERS)}, or a path; there is nothing at {data}."
         )
-    return getattr(datasets, recipe.data)(data)
+    reads_npz = recipe.reader in ("mnist", "cifar10", "arrays")
+    reader = getattr(datasets, "arrays" if Path(data).suffix == ".npz" and not reads_npz else recipe.reader)
+    resizes = size is not None and "size" in inspect.signature(reader).parameters
+    return reader(data, size=size) if resizes else reader(data)
 
 
 def train(
     name: str,
-    data: str | os.PathLike | None = None,
+    data=None,
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -95,29 +133,33 @@ def train(
     precision: str = "auto",
     out: str | os.PathLike | None = None,
     arguments: dict | None = None,
+    start: str | os.PathLike | None = None,
     command: str = "",
     verbose: int = 1,
 ) -> Result:
-    """Train an application and judge it once, at the end, on the test images.
+    """Train an application and judge it once, at the end, on the test data.
 
-    With `out`, the state is kept beside it after each epoch: the same call goes on from there if the
-    training was stopped. The model, its card and `<out>.png`, the confusion matrix, are written at the end.
+    The network takes its input shape and its number of classes (outputs) from the data, unless `arguments` say
+    otherwise. With `out`, the state is kept beside it after each epoch: the same call goes on from there if the
+    training was stopped. The model and its card are written at the end.
 
     Args:
         name: of the application.
-        data: a loader's name, a path for the application's loader, or `None` for its own set.
-        epochs: passes over the training images; default by the recipe.
-        batch_size: images per step; default by the recipe.
+        data: a loader's name, a path for the application's loader, `((x, y), (x_test, y_test))`, or `None` for its
+            own set.
+        epochs: passes over the training data; default by the recipe.
+        batch_size: examples per step; default by the recipe.
         augment: change the training images at random, as the recipe says.
         seed: of weights, order and augmentation.
         precision: see `configure`.
         out: a `.keras` path, or `None` to save nothing.
         arguments: further arguments of the application, such as `{"depth": 32}`.
+        start: a `.keras` file of this network to start from; layers that do not fit start anew (`weights.transfer`).
         command: recorded in the file's card.
         verbose: as in `fit`.
 
     Returns:
-        A `Result` with model, matrix, accuracy, seconds and history.
+        A `Result` with model, judgement, seconds and history.
 
     Raises:
         ValueError: if an argument is out of range or the data is bad; nothing has been written then.
@@ -126,76 +168,213 @@ def train(
     Example:
         >>> from astrokeras import training
         >>> result = training.train("lenet5", "simulated_digits", epochs=1, batch_size=500, verbose=0)
-        >>> int(result.matrix.sum())
+        >>> int(result.judgement.matrix.sum())
         2000
     """
-    if name not in RECIPES:
-        raise ValueError(f"Expected an application, one of {', '.join(RECIPES)}; received {name!r}.")
-    recipe = RECIPES[name]
+    recipe = _recipe(name)
     epochs = recipe.epochs if epochs is None else epochs
     batch_size = recipe.batch_size if batch_size is None else batch_size
     if epochs < 1 or batch_size < 1:
         raise ValueError(
             f"Expected epochs >= 1 and batch_size >= 1; received epochs={epochs}, batch_size={batch_size}."
         )
+    if augment and not recipe.augmentation:
+        raise ValueError(f"Expected no augmentation with {name}: its data are no photographs; leave out --augment.")
     out = None if out is None else saving.check_path(out)
     arguments = check_arguments(name, arguments or {})
+    kind = "votes" if arguments.get("questions") else recipe.kind
 
     runtime.configure(precision, seed)
-    (x, y), (x_test, y_test) = load_data(recipe, data)
-    arguments = {"input_shape": tuple(x.shape[1:])} | arguments
+    (x, y), (x_test, y_test) = load_data(recipe, data, _size(name, arguments))
+    if kind == "classes":
+        y, y_test = (labels.argmax(axis=1) if labels.ndim == 2 else labels for labels in (y, y_test))
+    names = _names(recipe, data, x)
+    arguments = {"input_shape": tuple(x.shape[1:])} | _outputs(name, kind, y, names, arguments) | arguments
     model = getattr(applications, name)(**arguments)
-    classes = model.output_shape[-1]
-    callbacks.check_inputs(x, y, classes, place="training set: ")
-    callbacks.check_inputs(x_test, y_test, classes, place="test set: ")
+    outputs = model.output_shape[-1]
+    names = names if names is not None and len(names) == outputs else None
+    callbacks.check_inputs(x, y, outputs, kind=kind, place="training set: ")
+    callbacks.check_inputs(x_test, y_test, outputs, kind=kind, place="test set: ")
+    if start is not None:
+        weights.transfer(model, start)
 
     rescale = 1 / 255 if recipe.unit_range and x.dtype == np.uint8 else None
     change = augmentation.images(**recipe.augmentation) if augment else None
+    y_fed = np.eye(outputs, dtype="float32")[y] if kind == "classes" and recipe.label_smoothing else y
     batches = datasets.ImageDataset(
-        x, y, batch_size, augmentation=change, rescale=rescale, seed=seed, workers=2 if augment else 1
+        x, y_fed, batch_size, augmentation=change, rescale=rescale, seed=seed, workers=2 if augment else 1
     )
-    test = datasets.ImageDataset(x_test, y_test, 500, rescale=rescale, shuffle=False)
-    model.compile(recipe.optimizer(epochs * len(batches)), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    test = datasets.ImageDataset(x_test, y_test, min(500, 8 * batch_size), rescale=rescale, shuffle=False)
+    loss, metrics = _objective(recipe, kind, arguments)
+    model.compile(recipe.optimizer(epochs * len(batches)), loss=loss, metrics=metrics)
     watchers, backup = [keras.callbacks.TerminateOnNaN()], None
     if out is not None:
-        settings = json.dumps([name, str(data), epochs, batch_size, augment, seed, precision, repr(arguments)])
+        settings = json.dumps([name, _describe(data), epochs, batch_size, augment, seed, precision, repr(arguments)])
         backup = out.with_name(f".{out.stem}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}.backup")
         # Kept until the model is saved, and twice, so that a stop at any moment loses one epoch at most.
         watchers.append(keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True, delete_checkpoint=False))
-    start = time.perf_counter()
+    begun = time.perf_counter()
     history = model.fit(batches, epochs=epochs, verbose=verbose, callbacks=watchers).history
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - begun
     if not np.isfinite(history.get("loss", [0])).all():
         _remove(backup)
         raise ValueError("Expected a finite loss; it became NaN or infinite: try a smaller batch or another precision.")
 
-    matrix = callbacks.judge(model, test, verbose=bool(verbose))
-    accuracy = float(np.trace(matrix) / matrix.sum())
-    names = NAMES.get(str(data) if str(data) in LOADERS else recipe.data)
-    names = names if names is not None and len(names) == classes else None
+    judgement = judging.judge(
+        model, test, kind=kind, names=names, questions=arguments.get("questions"), verbose=bool(verbose)
+    )
     if out is not None:
-        measured = {"test_accuracy": accuracy, "train_seconds": round(seconds, 1), "epochs": epochs, "seed": seed}
-        saving.save_model(model, out, command=command, data=str(data or recipe.data), metrics=measured, names=names)
+        measured = {f"test_{score.replace(' ', '_')}": value for score, value in judgement.scores.items()}
+        measured |= {"train_seconds": round(seconds, 1), "epochs": epochs, "seed": seed}
+        source = _describe(data) or recipe.data
+        saving.save_model(model, out, command=command, data=source, metrics=measured, names=names, kind=kind)
         _remove(backup)
-    return Result(model, matrix, names, accuracy, seconds, history)
+    return Result(model, judgement, seconds, history)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One row of a comparison; `scores` as in a `Judgement`, seconds of training and of predicting the test set."""
+
+    label: str
+    scores: dict[str, float]
+    parameters: int
+    multiply_adds: int
+    train_seconds: float
+    predict_seconds: float
+
+
+def compare(cases: dict[str, tuple[str, dict]], data=None, *, verbose: int = 0, **settings) -> list[Compared]:
+    """Train several networks on the same data with the same settings: what does a change of the architecture cost?
+
+    Args:
+        cases: label -> (application, its arguments), such as `{"wide": ("cifar10_cnn", {"filters": (64, 128, 256)})}`.
+        data: as in `train`; `None` takes the first application's own set.
+        verbose: as in `fit`.
+        **settings: `epochs`, `batch_size`, `augment`, `seed`, `precision` of `train`, for all alike.
+
+    Returns:
+        One `Compared` a case, in their order. Predictions are timed on the whole test set, after one that is not.
+
+    Raises:
+        ValueError: if there are no cases, or their kinds of output differ; see also `train`.
+
+    Example:
+        >>> from astrokeras import training
+        >>> cases = {"full": ("lenet5", {}), "again": ("lenet5", {})}
+        >>> rows = training.compare(cases, "simulated_digits", epochs=1, batch_size=500)
+        >>> [row.parameters for row in rows]
+        [238570, 238570]
+    """
+    from astrokeras.cost import cost
+
+    if not cases:
+        raise ValueError("Expected at least one network to compare; received none.")
+    for name, arguments in cases.values():
+        check_arguments(name, arguments)
+    kinds = {"votes" if arguments.get("questions") else _recipe(name).kind for name, arguments in cases.values()}
+    if len(kinds) > 1:
+        raise ValueError(f"Expected networks with one kind of output; received {', '.join(sorted(kinds))}.")
+    first, arguments = next(iter(cases.values()))
+    (x, y), test = load_data(RECIPES[first], data, _size(first, arguments))
+    rows = []
+    for label, (name, arguments) in cases.items():
+        result = train(name, ((x, y), test), arguments=arguments, verbose=verbose, **settings)
+        price = cost(result.model)
+        unit = RECIPES[name].unit_range and x.dtype == np.uint8
+        batches = datasets.ImageDataset(test[0], None, 250, rescale=1 / 255 if unit else None, shuffle=False)
+        result.model.predict(batches, verbose=0)
+        begun = time.perf_counter()
+        result.model.predict(batches, verbose=0)
+        seconds = time.perf_counter() - begun
+        scores = result.judgement.scores
+        rows.append(Compared(label, scores, price.parameters, price.multiply_adds, result.seconds, seconds))
+    return rows
 
 
 def check_arguments(name: str, arguments: dict) -> dict:
     """Refuse arguments that an application does not have, naming those it has.
 
     Raises:
-        ValueError: for an unknown argument.
+        ValueError: for an unknown application or argument.
 
     Example:
         >>> from astrokeras import training
         >>> training.check_arguments("resnet", {"depth": 32})
         {'depth': 32}
     """
+    _recipe(name)
     known = list(inspect.signature(getattr(applications, name)).parameters)
     unknown = [argument for argument in arguments if argument not in known]
     if unknown:
         raise ValueError(f"Expected arguments of {name} among {', '.join(known)}; received {', '.join(unknown)}.")
     return arguments
+
+
+def _recipe(name: str) -> Recipe:
+    if name not in RECIPES:
+        raise ValueError(f"Expected an application, one of {', '.join(RECIPES)}; received {name!r}.")
+    return RECIPES[name]
+
+
+def _size(name: str, arguments: dict) -> int:
+    """Pixels along a side that the network expects."""
+    default = inspect.signature(getattr(applications, name)).parameters["input_shape"].default
+    return tuple(arguments.get("input_shape", default))[0]
+
+
+def _describe(data) -> str:
+    return "" if data is None else "arrays" if isinstance(data, (tuple, list)) else str(data)
+
+
+def _names(recipe: Recipe, data, x) -> tuple[str, ...] | None:
+    """Names of the classes: those that the images bring, or those of the set."""
+    if getattr(x, "names", None):
+        return x.names
+    if isinstance(data, (tuple, list)):
+        return None
+    if data is not None and str(data) not in LOADERS:
+        return NAMES.get(recipe.reader)
+    return NAMES.get(recipe.data if data is None else str(data))
+
+
+def _outputs(name: str, kind: str, y: np.ndarray, names, arguments: dict) -> dict:
+    """The argument that sets the number of outputs, from the data."""
+    if kind == "votes" or {"classes", "outputs"} & set(arguments):
+        return {}
+    if kind != "classes":
+        if y.ndim != 2:
+            raise ValueError(f"Expected {kind} of shape (n, columns) for {name}; received shape {y.shape}.")
+        return {"outputs" if kind == "values" else "classes": y.shape[1]}
+    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= MOST_CLASSES:
+        raise ValueError(
+            f"training set: Expected class numbers 0, 1, 2, ... as integers; received {y.dtype} from {y.min()} to "
+            f"{y.max()}."
+        )
+    counts = np.bincount(y.reshape(-1), minlength=len(names) if names else 2)
+    if (counts == 0).any():
+        empty = int(np.argmin(counts))
+        label = names[empty] if names and empty < len(names) else empty
+        raise ValueError(
+            f"training set: Expected examples of each of {len(counts)} classes; there are none of class {label}: "
+            "number the classes from 0 without gaps, or pass classes=."
+        )
+    count = len(counts)
+    background = inspect.signature(getattr(applications, name)).parameters.get("background")
+    return {"classes": count - 1 if background is not None and arguments.get("background") else count}
+
+
+def _objective(recipe: Recipe, kind: str, arguments: dict) -> tuple:
+    """Loss and metrics by what is predicted."""
+    if kind == "votes":
+        return losses.VoteCounts(arguments["questions"]), []
+    if kind == "values":
+        return "mse", [keras.metrics.RootMeanSquaredError(name="rmse")]
+    if kind == "labels":
+        return "binary_crossentropy", [keras.metrics.F1Score(average="macro", threshold=0.5, name="f1")]
+    if recipe.label_smoothing:
+        return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing), ["accuracy"]
+    return "sparse_categorical_crossentropy", ["accuracy"]
 
 
 def _remove(backup: Path | None) -> None:

@@ -21,7 +21,10 @@ def random_batch(model, count=4, seed=0):
 
 def fit_once(model, x, y):
     """One step of `fit`; return the loss."""
-    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    last = model.layers[-1].get_config().get("activation")
+    if last != "softmax":  # labels, values
+        y = np.eye(model.output_shape[-1], dtype="float32")[y]
+    model.compile("sgd", loss="sparse_categorical_crossentropy" if last == "softmax" else "mse")
     return model.fit(x, y, batch_size=len(x), epochs=1, verbose=0).history["loss"][0]
 
 
@@ -94,6 +97,26 @@ def check_layer(layer_class, arguments, input_shape, folder):
         atol=0.05,
         rtol=0.05,
     )
+
+
+def check_loss(loss_class, arguments, y_true, y_pred, folder):
+    """Check config, one value an example, float32 under half precision, a step and a saved file of one loss."""
+    loss = loss_class(**arguments)
+    config = json.loads(json.dumps(loss.get_config()))
+    assert loss_class.from_config(config).get_config() == loss.get_config()
+    values = keras.ops.convert_to_numpy(
+        loss.call(keras.ops.convert_to_tensor(y_true), keras.ops.convert_to_tensor(y_pred))
+    )
+    assert values.shape == (len(y_true),)
+    assert float(loss(y_true, y_pred)) == pytest.approx(values.mean(), rel=1e-5)
+    half = keras.ops.cast(y_pred, "float16")
+    assert keras.backend.standardize_dtype(loss.call(keras.ops.convert_to_tensor(y_true), half).dtype) == "float32"
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(y_pred.shape[1], activation="softplus")])
+    model.compile("adam", loss=loss)
+    x = np.random.default_rng(0).normal(size=(len(y_true), 4))
+    assert np.isfinite(model.fit(x, y_true, verbose=0).history["loss"][0])
+    model.save(folder / "loss.keras")
+    assert keras.models.load_model(folder / "loss.keras").loss.get_config() == loss.get_config()
 
 
 def check_metric(metric_class, arguments, y_true, y_pred):

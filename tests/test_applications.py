@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import astrokeras
+from astrokeras import applications
 from astrokeras.applications import lenet5, resnet
 
 
@@ -66,3 +67,105 @@ def test_refusals():
         lenet5((3, 3, 1))
     with pytest.raises(ValueError, match="None, 'mnist', or the path"):
         lenet5(weights="imagenet")
+
+
+PARAMETERS = {
+    "asirra_cnn": 586_114,
+    "darknet19": 20_835_944,
+    "extinction_cnn": 53_748_152,
+    "galaxy_zoo2": 180_763,
+    "stellar_spectra_cnn": 556_415,
+    "voc_cutout_classifier": 15_751_092,
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters(name):
+    build = getattr(applications, name)
+    assert build().count_params() == PARAMETERS[name]
+    if name != "galaxy_zoo2":
+        stated = build.__doc__ if name != "galaxy_zoo2" else ""
+        assert f"{PARAMETERS[name]:,} parameters" in stated
+
+
+def listing(model):
+    """Kind and size of each layer that the course's listings count."""
+    words = []
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind.startswith("Conv"):
+            activation = "" if layer.activation is astrokeras.layers.relu_leaky else "-"
+            words.append(f"C{layer.kernel_size[0]}.{layer.filters}{activation}")
+        elif "Pooling" in kind:
+            words.append("G" if "Global" in kind else f"P{layer.pool_size[0]}")
+        elif kind == "GroupNormalization":
+            words.append(f"N{layer.group_size}")
+        elif kind == "Dense":
+            words.append(f"D{layer.units}")
+        elif kind == "Activation":
+            words.append(getattr(layer.activation, "__name__", ""))
+    return " ".join(words)
+
+
+DARKNET19 = """
+C3.32 N4 P2 C3.64 N8 P2
+C3.128 N8 C1.64 N8 C3.128 N8 P2
+C3.256 N16 C1.128 N16 C3.256 N16 P2
+C3.512 N16 C1.256 N16 C3.512 N16 C1.256 N16 C3.512 N16 P2
+C3.1024 N32 C1.512 N16 C3.1024 N32 C1.512 N16 C3.1024 N32
+C1.1000- G softmax
+"""
+COURSE = {
+    "darknet19": DARKNET19,
+    "asirra_cnn": """
+        C3.16- P2 N2 relu_leaky C3.32- P2 N2 relu_leaky C3.64- P2 N4 relu_leaky
+        C3.128 C1.64 C3.128- P2 N4 relu_leaky C3.192 C1.96 C3.192- P2 N8 relu_leaky C1.2- G softmax""",
+    "galaxy_zoo2": "C5.16 P2 N4 C3.32 P2 N4 C3.64 P2 N8 C3.128 C1.64 C3.128 P2 N16 C1.3- G softmax",
+    "stellar_spectra_cnn": "C8.8 C8.16 C8.32 D256 D256 D7 softmax",
+    "voc_cutout_classifier": "C3.16 P2 C3.32 P2 C3.64 P2 C3.128 P2 C3.256 P2 C3.512 C3.1024 C3.1024 C1.20- G softmax",
+    "extinction_cnn": "C5.12 P2 D3072 D3072 D2048 D128 linear",
+}
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_layers_are_those_of_the_listing(name):
+    assert listing(getattr(applications, name)()).split() == COURSE[name].split()
+
+
+def test_plain_darknet19_costs_what_the_paper_says():
+    """YOLO9000, table 6 and section 3: 5.58 billion operations at 224 pixels, two a multiply-add."""
+    model = applications.darknet19((224, 224, 3))
+    assert 2 * astrokeras.cost(model).multiply_adds / 1e9 == pytest.approx(5.58, abs=0.005)
+
+
+def test_molecular_spectra_cnn_has_14_convolutions_and_independent_outputs():
+    model = applications.molecular_spectra_cnn()
+    words = listing(model).split()
+    assert sum(word.startswith("C") for word in words) == 14 and words[-2:] == ["D20", "sigmoid"]
+
+
+def test_galaxy_zoo2_of_128_pixels_and_of_votes(rng):
+    assert listing(applications.galaxy_zoo2((128, 128, 3))).count("C1.64") == 2
+    model = applications.galaxy_zoo2((16, 16, 3), questions=(3, 2))
+    alpha = model.predict(rng.uniform(0, 255, (4, 16, 16, 3)), verbose=0)
+    assert alpha.shape == (4, 5) and (alpha > 1).all() and (alpha < 101).all()
+
+
+@pytest.mark.parametrize(("name", "shape"), [("darknet19", (64, 64, 3)), ("asirra_cnn", (64, 64, 3))])
+def test_features_without_top(name, shape):
+    model = getattr(applications, name)(shape, include_top=False)
+    assert model.output_shape == (None, 2, 2, 1024 if name == "darknet19" else 192)
+
+
+def test_decode_predictions():
+    shares = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
+    decoded = applications.decode_predictions(shares, ["a", "b", "c"], top=2)
+    assert decoded == [[("b", 0.7), ("c", 0.2)], [("a", 0.5), ("c", 0.4)]]
+    for arguments, sentence in (
+        ({"predictions": shares[0]}, r"predictions \(batch, classes\)"),
+        ({"predictions": shares, "names": ["a"]}, "Expected 3 names"),
+        ({"predictions": shares, "top": 1}, "Expected names for 3 classes"),
+        ({"predictions": shares, "names": list("abc"), "top": 4}, r"top in 1\.\.3"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            applications.decode_predictions(**arguments)

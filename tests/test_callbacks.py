@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from astrokeras import callbacks, datasets
-from astrokeras.callbacks import check_inputs, judge
+from astrokeras.callbacks import check_inputs
 
 
 @pytest.fixture
@@ -27,11 +27,6 @@ def test_matrices_every_n_epochs_and_at_the_end(model, data, tmp_path, capsys):
     assert printed.count("precision") == 3 and "epoch 5" in printed
     predicted = model.predict(data[0], verbose=0).argmax(1)
     np.testing.assert_array_equal(np.diag(watcher.matrix), [(predicted[data[1] == c] == c).sum() for c in range(3)])
-
-
-def test_judge_on_arrays_and_on_a_dataset(model, data):
-    batches = datasets.ImageDataset(*data, batch_size=7, shuffle=False)
-    np.testing.assert_array_equal(judge(model, batches), judge(model, *data, batch_size=11))
 
 
 def test_every_is_checked(data):
@@ -78,3 +73,20 @@ def test_nan_far_into_a_large_set_is_found():
     x[777, 0] = np.nan
     with pytest.raises(ValueError, match=r"x\[777\] holds NaN"):
         check_inputs(x, None, 2)
+
+
+def test_check_inputs_of_other_kinds():
+    x = np.zeros((4, 2), "float32")
+    check_inputs(x, np.array([[0, 1], [1, 1], [0, 0], [1, 0]]), 2, kind="labels")
+    check_inputs(x, np.full((4, 3), -1.5), 3, kind="values")
+    for kind, value, sentence in (
+        ("labels", 0.5, r"0 or 1 for each label; y\[2, 1\] is 0.5 \(1 of 4 rows"),
+        ("votes", -1.0, r"vote counts >= 0; y\[2, 1\] is -1.0"),
+        ("values", np.nan, r"finite values; y\[2, 1\] is nan"),
+    ):
+        y = np.zeros((4, 2))
+        y[2, 1] = value
+        with pytest.raises(ValueError, match=sentence):
+            check_inputs(x, y, 2, kind=kind)
+    with pytest.raises(ValueError, match=r"values of shape \(n, 3\), as the network's outputs; received \(4, 2\)"):
+        check_inputs(x, np.zeros((4, 2)), 3, kind="values")

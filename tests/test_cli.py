@@ -61,8 +61,8 @@ def test_demo_does_the_whole_job(tmp_path, monkeypatch, capsys):
 
 
 BAD = [
-    (["train", "lenet"], "one of lenet5, resnet; received 'lenet'"),
-    (["train", "lenet5", "--data", "no.npz"], "there is none at no.npz"),
+    (["train", "lenet"], "extinction_cnn; received 'lenet'"),
+    (["train", "lenet5", "--data", "no.npz"], "there is nothing at no.npz"),
     (["train", "lenet5", "--out", "no/m.keras"], "create it first"),
     (["train", "lenet5", "--out", "m.h5"], "ends in .keras"),
     (["train", "lenet5", "--epochs", "0", "--data", "simulated_digits"], "Expected epochs >= 1"),
@@ -122,3 +122,53 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
     monkeypatch.setattr("astrokeras.training.train", stop)
     assert main(["train", "lenet5"]) == 130
     assert "goes on from its last whole epoch" in capsys.readouterr().err
+
+
+def test_compare_prints_a_table(tmp_path, rng, capsys):
+    data = small_set(tmp_path / "two.npz", rng)
+    line = ["compare", "lenet5", "resnet:depth=20", "--data", str(data), "--epochs", "1", "--batch-size", "16"]
+    assert main(line) == 0
+    shown = capsys.readouterr().out
+    for word in ("lenet5", "resnet:depth=20", "accuracy", "parameters", "multiply-adds", "training s", "prediction s"):
+        assert word in shown
+    assert main(["compare", "lenet", "--data", str(data)]) == 2
+    assert "one of lenet5" in capsys.readouterr().err
+
+
+def test_predict_labels_and_values(tmp_path, rng, capsys):
+    spectra = rng.random((8, 1024, 3)).astype("float32")
+    np.save(tmp_path / "one.npy", spectra[0])
+    np.savez(tmp_path / "m.npz", x_train=spectra, y_train=np.ones((8, 3), int), x_test=spectra, y_test=np.eye(8)[:, :3])
+    out = str(tmp_path / "m.keras")
+    assert (
+        main(["train", "molecular_spectra_cnn", "--data", str(tmp_path / "m.npz"), "--epochs", "1", "--out", out]) == 0
+    )
+    assert "macro F1" in capsys.readouterr().out
+    assert main(["predict", out, str(tmp_path / "one.npy"), "--top", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "label" in shown and len([line for line in shown.splitlines() if " 0." in line or " 1." in line]) == 3
+    assert main(["predict", out, str(tmp_path / "one.npy"), "--top", "4"]) == 2
+
+    small = rng.random((8, 8, 8, 1)).astype("float32")
+    np.save(tmp_path / "two.npy", small[0])
+    np.savez(tmp_path / "v.npz", x_train=small, y_train=rng.random((8, 2)), x_test=small, y_test=rng.random((8, 2)))
+    out = str(tmp_path / "v.keras")
+    assert main(["train", "extinction_cnn", "--data", str(tmp_path / "v.npz"), "--epochs", "1", "--out", out]) == 0
+    assert "rmse" in capsys.readouterr().out
+    assert main(["predict", out, str(tmp_path / "two.npy")]) == 0
+    assert "value" in capsys.readouterr().out
+
+
+def test_predict_prints_the_top_5_of_darknet19(tmp_path, rng, capsys, monkeypatch):
+    model = astrokeras.applications.darknet19((32, 32, 3))
+    model.save_weights(tmp_path / "d.weights.h5")
+    model.save(tmp_path / "d.keras")
+    Image.fromarray(rng.integers(0, 256, (50, 40, 3)).astype("uint8")).save(tmp_path / "photo.jpg")
+
+    def names(predictions, top):
+        return [[(f"n{i}", f"thing {i}", share) for i, share in enumerate(predictions[0])][:top]]
+
+    monkeypatch.setattr("keras.applications.imagenet_utils.decode_predictions", names)
+    for weights in ("d.keras", "d.weights.h5"):
+        assert main(["predict", "darknet19", "--weights", str(tmp_path / weights), str(tmp_path / "photo.jpg")]) == 0
+        assert capsys.readouterr().out.count("thing ") == 5

@@ -10,26 +10,56 @@ import numpy as np
 import pytest
 
 import astrokeras
-from astrokeras import applications, callbacks, layers, metrics
+from astrokeras import applications, callbacks, layers, losses, metrics
 from tests import contracts
 
 # name -> arguments of a small model, output shape, arguments that are refused, the sentence
 APPLICATIONS = {
     "lenet5": ({"input_shape": (12, 12, 1), "classes": 3}, (3,), {"input_shape": (2, 2, 1)}, "too small"),
+    "asirra_cnn": ({"input_shape": (32, 32, 3)}, (2,), {"input_shape": (16, 16, 3)}, "too small"),
+    "cifar10_cnn": (
+        {"input_shape": (16, 16, 3), "classes": 3, "filters": (8, 8)},
+        (3,),
+        {"classes": 0},
+        "classes: expected filters",
+    ),
+    "darknet19": ({"input_shape": (64, 64, 3), "classes": 3}, (3,), {"input_shape": (16, 32, 3)}, "too small"),
+    "extinction_cnn": ({"input_shape": (8, 8, 1), "outputs": 5}, (5,), {"outputs": 0}, "expected units"),
+    "galaxy_zoo2": (
+        {"input_shape": (16, 16, 3)},
+        (3,),
+        {"classes": 3, "questions": (3, 2)},
+        "expected either classes or questions",
+    ),
+    "molecular_spectra_cnn": (
+        {"input_shape": (1024, 3), "classes": 4},
+        (4,),
+        {"input_shape": (512, 3)},
+        "too small",
+    ),
     "resnet": (
         {"input_shape": (16, 16, 3), "classes": 3, "depth": 18},
         (3,),
         {"input_shape": (16,)},
         "expected input_shape to be",
     ),
+    "stellar_spectra_cnn": ({"input_shape": (128, 1)}, (7,), {"input_shape": (8, 1)}, "too small"),
+    "voc_cutout_classifier": (
+        {"input_shape": (32, 32, 3), "classes": 3, "background": True},
+        (4,),
+        {"input_shape": (31, 32, 3)},
+        "too small",
+    ),
 }
 LAYERS = {
     "SaturatedLeakyReLU": ({"leak": 0.1, "saturation": 6.0}, (5, 5, 4)),
+    "BatchNormalization": ({"momentum": 0.9, "epsilon": 0.01}, (5, 5, 4)),
     "GroupNormalization": ({"group_size": 2, "per": "channel", "set_off": 1, "epsilon": 0.01}, (5, 5, 4)),
     "LocalResponseNormalization": ({"depth": 3, "k": 2.0, "alpha": 0.5, "beta": 0.75}, (5, 5, 4)),
     "PaddedPooling": ({"pool_size": 3, "kind": "average", "strides": 2, "padding": 1}, (5, 6, 4)),
     "InternalPadding": ({"amount": [1, 2]}, (4, 5, 2)),
 }
+LOSSES = {"VoteCounts": ({"questions": (3, 2)}, (5,))}
 METRICS = {"ConfusionMatrix": {"classes": 3}}
 CALLBACKS = {
     "CheckInputs": lambda x, y: callbacks.CheckInputs(x, y),
@@ -51,9 +81,10 @@ def classes_of(room):
 
 
 def test_every_public_name_has_a_case():
-    builders = {name for name, value in vars(applications).items() if callable(value)}
+    builders = {name for name, value in vars(applications).items() if callable(value)} - {"decode_predictions"}
     assert builders == set(APPLICATIONS)
     assert classes_of(layers) == set(LAYERS)
+    assert classes_of(losses) == set(LOSSES)
     assert classes_of(metrics) == set(METRICS)
     assert classes_of(callbacks) == set(CALLBACKS)
 
@@ -88,6 +119,14 @@ def test_files_reopen_in_a_fresh_process(backend, folder):
 def test_layer(name, tmp_path):
     arguments, shape = LAYERS[name]
     contracts.check_layer(getattr(layers, name), arguments, shape, tmp_path)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss(name, rng, tmp_path):
+    arguments, shape = LOSSES[name]
+    y_true = rng.integers(0, 9, (6, *shape)).astype("float32")
+    y_pred = rng.uniform(1, 50, (6, *shape)).astype("float32")
+    contracts.check_loss(getattr(losses, name), arguments, y_true, y_pred, tmp_path)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -194,3 +194,62 @@ def test_image_dataset_reads_a_memmap_and_refuses(tmp_path):
         datasets.ImageDataset(mapped, np.arange(3))
     with pytest.raises(ValueError, match="received 0 images"):
         datasets.ImageDataset(mapped[:0])
+
+
+# ---- simulators
+
+SIMULATORS = {  # name -> small arguments, shape of one example, type, classes
+    "simulated_spectra": ({"samples": 300}, (300, 1), "float32", 7),
+    "simulated_galaxies": ({"size": 24}, (24, 24, 3), "uint8", 5),
+    "simulated_textures": ({"size": 16}, (16, 16, 3), "uint8", 2),
+}
+
+
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_simulated_classes(name):
+    arguments, shape, kind, classes = SIMULATORS[name]
+    simulate = getattr(datasets, name)
+    (x, y), (x_test, y_test) = simulate(70, 35, seed=1, **arguments)
+    assert x.shape == (70, *shape) and x_test.shape == (35, *shape) and str(x.dtype) == kind
+    assert x.min() >= 0 and x.max() <= (255 if kind == "uint8" else 1) and x.std() > 0.01
+    counts = np.bincount(np.concatenate([y, y_test]), minlength=classes)
+    assert len(counts) == classes and np.ptp(counts) <= 1, "all classes equally frequent"
+    again = simulate(70, 35, seed=1, **arguments)[0]
+    np.testing.assert_array_equal(again[0], x)
+    assert (simulate(70, 35, seed=2, **arguments)[0][0] != x).any()
+    with pytest.raises(ValueError, match="Expected train >= 1"):
+        simulate(0, 5)
+
+
+def test_simulated_molecular_spectra():
+    (x, y), (x_test, y_test) = datasets.simulated_molecular_spectra(30, 10, samples=4000, species=6, seed=3)
+    assert x.shape == (30, 4000, 3) and x.dtype == np.float16 and y_test.shape == (10, 6)
+    assert set(np.unique(y)) == {0, 1} and (y.sum(axis=1) >= 1).all()
+    assert x.min() >= 0 and x.max() <= 1 and (x[..., 0].max(axis=1) == 1).all()
+    np.testing.assert_allclose(x[..., 1].astype("float32") ** 2, x[..., 0], atol=2e-3)
+    other = datasets.simulated_molecular_spectra(30, 10, samples=4000, species=6, seed=4)[0][0]
+    assert (other != x).any()
+    with pytest.raises(ValueError, match="species >= 2"):
+        datasets.simulated_molecular_spectra(species=1)
+
+
+def test_a_species_shows_its_own_lines():
+    (x, y), _ = datasets.simulated_molecular_spectra(400, 1, samples=2000, species=4)
+    spectrum = x[..., 0].astype("float32")
+    with_it, without = spectrum[y[:, 0] == 1].mean(axis=0), spectrum[y[:, 0] == 0].mean(axis=0)
+    from astrokeras.datasets.simulated_molecular_spectra import _line_lists
+
+    position, strength, _ = _line_lists(2000, 4)
+    strongest = int(position[0][strength[0].argmax()])
+    near = slice(max(0, strongest - 15), strongest + 16)
+    assert with_it[near].max() > 2 * without[near].max()
+
+
+def test_simulated_extinction():
+    (x, y), _ = datasets.simulated_extinction(40, 5, size=16, distances=20, seed=1)
+    assert x.shape == (40, 16, 16, 1) and y.shape == (40, 20) and x.dtype == y.dtype == np.float32
+    assert (x >= 0).all() and (y > 0).all()
+    colour = (x[..., 0] * np.arange(16)).sum(axis=(1, 2)) / x[..., 0].sum(axis=(1, 2))
+    assert np.corrcoef(colour, y.mean(axis=1))[0, 1] > 0.7, "more dust, redder stars"
+    with pytest.raises(ValueError, match="distances >= 2"):
+        datasets.simulated_extinction(distances=1)

@@ -39,6 +39,29 @@ def test_relu_leaky_refuses(bad):
         layers.SaturatedLeakyReLU(**bad)
 
 
+@pytest.mark.parametrize("shape", [(5,), (7, 5), (6, 4, 5), (2, 3, 4, 5)])
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.5, "epsilon": 1e-5}, {"scale": False}])
+def test_batch_normalization_trains_as_keras_does(shape, settings, rng):
+    found = []
+    x, y = rng.normal(3, 5, (2, 12, *shape)).astype("float32"), rng.normal(size=(2, 12, *shape)).astype("float32")
+    for kind in (keras.layers.BatchNormalization, layers.BatchNormalization):
+        inputs = keras.Input(shape)
+        model = keras.Model(inputs, kind(**settings)(keras.layers.Dense(shape[-1])(inputs)))
+        model.set_weights([np.random.default_rng(1).uniform(0.5, 1, w.shape) for w in model.get_weights()])
+        model.compile(keras.optimizers.SGD(0.1), loss="mse")
+        losses = [model.train_on_batch(*batch) for batch in zip(x, y, strict=True)]
+        found.append([np.array(losses), model.predict(x[0], verbose=0), *model.get_weights()])
+    for ours, theirs in zip(found[1], found[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_normalization_frozen_keeps_its_averages(rng):
+    layer = layers.BatchNormalization(trainable=False)
+    x = rng.normal(3, 5, (4, 2, 2, 3)).astype("float32")
+    np.testing.assert_allclose(array(layer(x, training=True)), x / np.sqrt(1.001), rtol=1e-5)
+    assert (array(layer.moving_mean) == 0).all()
+
+
 def group_norm(x, size, gamma, beta, per, set_off, epsilon):
     y = x.astype("float64").copy()
     groups = x.shape[-1] // size

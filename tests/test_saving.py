@@ -144,3 +144,56 @@ def test_weights_by_name_and_by_file(model, tmp_path):
     assert astrokeras.weights.load(model, None) is model
     shipped = astrokeras.weights.SHIPPED[("lenet5", "mnist")]
     assert isinstance(shipped, astrokeras.weights.Shipped) and shipped.classes == 10
+
+
+# ---- transfer
+
+
+def test_transfer_by_name_and_shape():
+    old = astrokeras.applications.asirra_cnn((32, 32, 3), classes=4)
+    new = astrokeras.applications.asirra_cnn((64, 64, 3), classes=7)
+    head = new.get_layer("classes").get_weights()[0].copy()
+    copied = astrokeras.weights.transfer(new, old, freeze=True)
+    assert copied == [layer.name for layer in old.layers if layer.weights and layer.name != "classes"]
+    for name in copied:
+        assert not new.get_layer(name).trainable
+        for ours, theirs in zip(new.get_layer(name).get_weights(), old.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(new.get_layer("classes").get_weights()[0], head)
+    assert new.get_layer("classes").trainable
+
+
+def test_transfer_of_the_first_layers_from_a_file(tmp_path):
+    old = astrokeras.applications.lenet5((8, 8, 1), classes=3)
+    old.save(tmp_path / "old.keras")
+    new = astrokeras.applications.lenet5((8, 8, 1), classes=3)
+    assert astrokeras.weights.transfer(new, tmp_path / "old.keras", layers=2) == ["conv1", "conv2"]
+    assert (new.get_layer("dense1").get_weights()[0] != old.get_layer("dense1").get_weights()[0]).any()
+
+
+@pytest.mark.parametrize(("channels", "count"), [("mean", 5), ("repeat", 6), ("zero", 5), ("mean", 1), ("zero", 2)])
+def test_transfer_to_other_input_channels(channels, count, rng):
+    old = astrokeras.Network((8, 8, 3), name="old").conv(4, 3).build()
+    new = astrokeras.Network((8, 8, count), name="new").conv(4, 3).build()
+    astrokeras.weights.transfer(new, old, channels=channels)
+    grey = rng.random((2, 8, 8, 1)).astype("float32")
+    three = np.repeat(grey, 3, axis=-1)
+    if channels == "zero":
+        x = np.concatenate([three, rng.random((2, 8, 8, 9)).astype("float32")], axis=-1)[..., :count]
+        three[..., count:] = 0
+    else:
+        x = np.repeat(grey, count, axis=-1)
+    np.testing.assert_allclose(new.predict(x, verbose=0), old.predict(three, verbose=0), atol=1e-5)
+
+
+def test_transfer_refuses():
+    old = astrokeras.Network((8, 8, 3), name="old").conv(4, 3).build()
+    for arguments, sentence in (
+        ({}, 'channels="mean", "repeat" or "zero" to bring weights for 3 input channels into \'new\' with 5'),
+        ({"channels": "first"}, "channels to be None"),
+        ({"layers": 0}, "Expected layers >= 1"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            astrokeras.weights.transfer(astrokeras.Network((8, 8, 5), name="new").conv(4, 3).build(), old, **arguments)
+    with pytest.raises(ValueError, match="'old' to have layers with the names and shapes of 'other'; none fits"):
+        astrokeras.weights.transfer(astrokeras.Network((8, 8, 3), name="other").conv(7, 5).build(), old)

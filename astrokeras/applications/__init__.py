@@ -1,4 +1,13 @@
-"""The networks of the course, each built by one call."""
+"""One function per network of the course; each returns a `keras.Model`."""
 
+from astrokeras.applications.asirra_cnn import asirra_cnn as asirra_cnn
+from astrokeras.applications.cifar10_cnn import cifar10_cnn as cifar10_cnn
+from astrokeras.applications.darknet19 import darknet19 as darknet19
+from astrokeras.applications.darknet19 import decode_predictions as decode_predictions
+from astrokeras.applications.extinction_cnn import extinction_cnn as extinction_cnn
+from astrokeras.applications.galaxy_zoo2 import galaxy_zoo2 as galaxy_zoo2
 from astrokeras.applications.lenet5 import lenet5 as lenet5
+from astrokeras.applications.molecular_spectra_cnn import molecular_spectra_cnn as molecular_spectra_cnn
 from astrokeras.applications.resnet import resnet as resnet
+from astrokeras.applications.stellar_spectra_cnn import stellar_spectra_cnn as stellar_spectra_cnn
+from astrokeras.applications.voc_cutout_classifier import voc_cutout_classifier as voc_cutout_classifier

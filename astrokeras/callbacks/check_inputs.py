@@ -44,13 +44,15 @@ class CheckInputs(keras.callbacks.Callback):
             check_inputs(images, labels, classes, place=f"batch {index}: ")
 
 
-def check_inputs(x: np.ndarray, y: np.ndarray | None, classes: int, *, place: str = "") -> None:
-    """Refuse NaN and infinite inputs and labels outside 0..classes-1.
+def check_inputs(x: np.ndarray, y: np.ndarray | None, classes: int, *, kind: str = "classes", place: str = "") -> None:
+    """Refuse NaN and infinite inputs, labels outside 0..classes-1, and other truths that cannot be.
 
     Args:
         x: `(n, ...)` inputs, any number type.
-        y: `(n,)` or `(n, 1)` class numbers, or `(n, classes)` one-hot; `None` checks the inputs alone.
-        classes: number of classes.
+        y: for classes `(n,)` or `(n, 1)` class numbers, or `(n, classes)` one-hot; for the other kinds `(n, columns)`;
+            `None` checks the inputs alone.
+        classes: number of classes, or of columns.
+        kind: `"classes"`, `"labels"` (each 0 or 1), `"values"` (finite) or `"votes"` (counts >= 0).
         place: put in front of the sentence.
 
     Raises:
@@ -70,6 +72,9 @@ def check_inputs(x: np.ndarray, y: np.ndarray | None, classes: int, *, place: st
     if y is None:
         return
     y = np.asarray(y)
+    if kind != "classes":
+        _check_columns(y, classes, kind, place)
+        return
     labels = y.reshape(-1) if y.size == len(y) else None
     if labels is None and (y.ndim != 2 or y.shape[-1] != classes):
         raise ValueError(f"{place}Expected labels (n,) or one-hot (n, {classes}); received shape {y.shape}.")
@@ -84,6 +89,27 @@ def check_inputs(x: np.ndarray, y: np.ndarray | None, classes: int, *, place: st
         raise ValueError(
             f"{place}Expected {what}; y[{first}] is {y[first].tolist()} ({int(bad.sum())} of {len(y)} labels are out "
             "of range): correct the labels or classes."
+        )
+
+
+def _check_columns(y: np.ndarray, columns: int, kind: str, place: str) -> None:
+    if y.shape != (len(y), columns):
+        raise ValueError(
+            f"{place}Expected {kind} of shape (n, {columns}), as the network's outputs; received {y.shape}."
+        )
+    bad = ~np.isfinite(y)
+    what = "finite values"
+    if kind == "labels":
+        bad |= (y != 0) & (y != 1)
+        what = "0 or 1 for each label"
+    elif kind == "votes":
+        bad |= y < 0
+        what = "vote counts >= 0"
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{place}Expected {what}; y[{row}, {column}] is {y[row, column]} ({int(bad.any(axis=1).sum())} of {len(y)} "
+            "rows are so): correct or drop them."
         )
 
 

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
-from rich.progress import track
 
-from astrokeras import metrics, plots
+from astrokeras import judging, plots
 
 
 class ConfusionMatrix(keras.callbacks.Callback):
@@ -35,10 +33,10 @@ class ConfusionMatrix(keras.callbacks.Callback):
         >>> import numpy as np, keras, astrokeras
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="softmax")])
         >>> model.compile(loss="sparse_categorical_crossentropy")
-        >>> judge = astrokeras.callbacks.ConfusionMatrix(np.zeros((6, 2)), np.arange(6) % 3, verbose=False)
-        >>> history = model.fit(np.zeros((6, 2)), np.arange(6) % 3, callbacks=[judge], verbose=0)
-        >>> judge.matrix.sum()
-        np.float32(6.0)
+        >>> watcher = astrokeras.callbacks.ConfusionMatrix(np.zeros((6, 2)), np.arange(6) % 3, verbose=False)
+        >>> history = model.fit(np.zeros((6, 2)), np.arange(6) % 3, callbacks=[watcher], verbose=0)
+        >>> int(watcher.matrix.sum())
+        6
     """
 
     def __init__(
@@ -69,7 +67,7 @@ class ConfusionMatrix(keras.callbacks.Callback):
         last = self.params.get("epochs") == epoch + 1
         if (epoch + 1) % self.every and not last:
             return
-        self.matrix = judge(self.model, self.x, self.y, self.batch_size)
+        self.matrix = judging.judge(self.model, self.x, self.y, batch_size=self.batch_size).matrix
         title = f"epoch {epoch + 1}"
         if self.verbose:
             plots.print_table(plots.confusion_table(self.matrix, self.names, title))
@@ -77,32 +75,3 @@ class ConfusionMatrix(keras.callbacks.Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
             figure = plots.confusion_matrix(self.matrix, self.names, title)
             figure.savefig(self.folder / f"confusion_epoch_{epoch + 1:04d}.png", dpi=120)
-
-
-def judge(model: keras.Model, x, y=None, batch_size: int = 256, *, verbose: bool = False) -> np.ndarray:
-    """Return the confusion matrix of a classifier on some data.
-
-    Args:
-        model: gives `(batch, classes)` scores.
-        x: inputs, or a `PyDataset` of inputs and labels that is not shuffled.
-        y: `(n,)` class numbers; `None` with a `PyDataset`.
-        batch_size: of the predictions.
-        verbose: show a progress bar.
-
-    Returns:
-        `(classes, classes)` counts, row = true class, column = predicted class.
-
-    Example:
-        >>> import numpy as np, keras
-        >>> from astrokeras.callbacks import judge
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-        >>> judge(model, np.zeros((4, 2)), np.array([0, 1, 2, 2])).sum(axis=1).tolist()
-        [1.0, 1.0, 2.0]
-    """
-    metric = metrics.ConfusionMatrix(model.output_shape[-1])
-    places = range(len(x)) if y is None else range(0, len(x), batch_size)
-    for place in track(places, "judging", transient=True, disable=not verbose):
-        part = slice(place, place + batch_size)
-        images, labels = x[place] if y is None else (x[part], y[part])
-        metric.update_state(labels, model.predict_on_batch(images))
-    return metric.matrix()

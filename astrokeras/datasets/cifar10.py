@@ -3,6 +3,7 @@
 import os
 import pickle
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,19 @@ from astrokeras.datasets import files
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def cifar10(path: str | os.PathLike | None = None) -> tuple[files.Split, files.Split]:
+def cifar10(
+    path: str | os.PathLike | None = None, *, classes: Sequence[str] | None = None
+) -> tuple[files.Split, files.Split]:
     """Load CIFAR-10.
 
     Args:
         path: the published `cifar-10-python.tar.gz`, or an `.npz` with `x_train, y_train, x_test, y_test`
             (or JPEG-packed images, see `datasets.files.read_npz`); `None` looks in the cache of Keras
             and downloads the published file there.
+        classes: keep these only, such as `("cat", "dog")`, labelled in this order.
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`: 50 000 and 10 000 images `(n, 32, 32, 3)` uint8 in 0..255,
@@ -28,7 +32,7 @@ def cifar10(path: str | os.PathLike | None = None) -> tuple[files.Split, files.S
 
     Raises:
         FileNotFoundError: if `path` does not exist.
-        ValueError: if the file is no such set.
+        ValueError: if the file is no such set, or a class is unknown.
         ConnectionError: without a network; the sentence names the file, its source and where to put it.
 
     Reference:
@@ -43,7 +47,20 @@ def cifar10(path: str | os.PathLike | None = None) -> tuple[files.Split, files.S
     if path is None:
         path = files.fetch("cifar-10-python.tar.gz", URL, SHA256)
     path = files.existing(path, "a file with CIFAR-10")
-    return files.read_npz(path) if path.suffix == ".npz" else _read_archive(path)
+    unknown = [name for name in classes or () if name not in CIFAR10_CLASSES]
+    if unknown:
+        raise ValueError(f"Expected classes among {', '.join(CIFAR10_CLASSES)}; received {', '.join(unknown)}.")
+    splits = files.read_npz(path) if path.suffix == ".npz" else _read_archive(path)
+    return splits if classes is None else tuple(_only(split, classes) for split in splits)
+
+
+def _only(split: files.Split, classes: Sequence[str]) -> files.Split:
+    """Keep some classes; number them anew."""
+    new = np.full(len(CIFAR10_CLASSES), -1)
+    new[[CIFAR10_CLASSES.index(name) for name in classes]] = np.arange(len(classes))
+    images, labels = split
+    kept = new[labels] >= 0
+    return images[kept], new[labels[kept]]
 
 
 class _Plain(pickle.Unpickler):

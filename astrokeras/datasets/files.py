@@ -58,28 +58,68 @@ def read_npz(path: Path) -> tuple[Split, Split]:
     Raises:
         ValueError: if the file is no such set.
     """
-    try:
-        with np.load(path) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"Expected a whole .npz file; {path} is damaged or of another kind.") from error
     splits = []
-    for part in ("train", "test"):
-        if f"jpeg_{part}" in arrays:
-            arrays[f"x_{part}"] = _unpack_jpeg(arrays[f"jpeg_{part}"], arrays[f"offsets_{part}"])
-        missing = [key for key in (f"x_{part}", f"y_{part}") if key not in arrays]
-        if missing:
-            raise ValueError(
-                f"Expected {path} to hold x_train, y_train, x_test, y_test; it lacks {', '.join(missing)} and "
-                f"holds {', '.join(sorted(arrays)) or 'nothing'}."
-            )
-        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"].reshape(-1)
+    for part, (x, y) in zip(("train", "test"), _parts(path), strict=True):
+        y = y.reshape(-1)
         if len(x) != len(y) or x.ndim not in (3, 4):
             raise ValueError(
                 f"Expected {path} to hold as many images (n, y, x[, channels]) as labels (n,); received "
                 f"x_{part} {x.shape}, y_{part} {y.shape}."
             )
         splits.append((x if x.ndim == 4 else x[..., None], y.astype("int64")))
+    return splits[0], splits[1]
+
+
+def arrays(path: str | os.PathLike) -> tuple[Split, Split]:
+    """Load your own data from a `.npz` file with `x_train, y_train, x_test, y_test`.
+
+    Args:
+        path: of the file, as `numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)` writes it.
+
+    Returns:
+        `(x_train, y_train), (x_test, y_test)` as they were stored: inputs `(n, ..., channels)`; labels `(n,)`, or
+        columns `(n, columns)` for several labels, vote counts or values.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it lacks an array, or inputs and labels are not equally many.
+
+    Example:
+        >>> import os, tempfile, numpy as np, astrokeras
+        >>> path = os.path.join(tempfile.mkdtemp(), "my.npz")
+        >>> np.savez(path, x_train=np.zeros((4, 8, 1)), y_train=np.arange(4), x_test=np.zeros((2, 8, 1)), y_test=[0, 1])
+        >>> (x, y), (x_test, y_test) = astrokeras.datasets.arrays(path)
+        >>> x.shape, y_test.tolist()
+        ((4, 8, 1), [0, 1])
+    """
+    path = existing(path, "a .npz file")
+    splits = _parts(path)
+    for part, (x, y) in zip(("train", "test"), splits, strict=True):
+        if x.ndim < 3 or len(x) != len(y) or len(x) == 0:
+            raise ValueError(
+                f"Expected {path} to hold as many inputs (n, ..., channels) as labels; received x_{part} {x.shape}, "
+                f"y_{part} {y.shape}."
+            )
+    return splits
+
+
+def _parts(path: Path) -> tuple[Split, Split]:
+    try:
+        with np.load(path) as archive:
+            found = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, TypeError) as error:  # TypeError: a .npy file
+        raise ValueError(f"Expected a whole .npz file; {path} is damaged or of another kind.") from error
+    splits = []
+    for part in ("train", "test"):
+        if f"jpeg_{part}" in found:
+            found[f"x_{part}"] = _unpack_jpeg(found[f"jpeg_{part}"], found[f"offsets_{part}"])
+        missing = [key for key in (f"x_{part}", f"y_{part}") if key not in found]
+        if missing:
+            raise ValueError(
+                f"Expected {path} to hold x_train, y_train, x_test, y_test; it lacks {', '.join(missing)} and "
+                f"holds {', '.join(sorted(found)) or 'nothing'}."
+            )
+        splits.append((found[f"x_{part}"], found[f"y_{part}"]))
     return splits[0], splits[1]
 
 

@@ -1,7 +1,49 @@
-"""Normalisation layers as CIANNA computes them: group and local response."""
+"""Normalisation layers: group and local response as CIANNA computes them, and a faster batch normalisation."""
 
 import keras
 from keras import ops
+
+from astrokeras import backend
+
+
+@keras.saving.register_keras_serializable(package="astrokeras")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalisation; on TensorFlow it trains through the fused kernel, which is faster.
+
+    Arguments, weights and results are those of `keras.layers.BatchNormalization`, on every backend. Where the
+    fused kernel does not apply (other than `(batch, y, x, channels)`, a mask, `renorm`, `synchronized`, no scale or
+    offset, float64), Keras's own code runs.
+
+    Args:
+        *args: see `keras.layers.BatchNormalization`.
+        **kwargs: likewise.
+
+    Input and output shape: `(batch, ..., channels)`, the same.
+
+    Reference:
+        Ioffe & Szegedy 2015, arXiv:1502.03167.
+
+    Example:
+        >>> import numpy as np
+        >>> from astrokeras.layers import BatchNormalization
+        >>> x = np.random.default_rng(0).normal(5, 3, (64, 8, 8, 4)).astype("float32")
+        >>> y = np.array(BatchNormalization()(x, training=True))
+        >>> bool(abs(y.mean()) < 1e-4 and abs(y.std() - 1) < 1e-3)
+        True
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalise by the batch's statistics in training, by the moving averages otherwise."""
+        plain = self.scale and self.center and mask is None and not self.renorm and not self.synchronized
+        last = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        known = keras.backend.standardize_dtype(inputs.dtype) in ("float32", "float16", "bfloat16")
+        if not (training and self.trainable and plain and last and known and keras.config.backend() == "tensorflow"):
+            return super().call(inputs, training=training, mask=mask)
+        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        outputs, mean, variance = backend.fused_batch_norm(inputs, gamma, beta, self.epsilon)
+        for average, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(ops.cast(average, "float32") * self.momentum + found * (1.0 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
