@@ -87,6 +87,13 @@ def _parser() -> _Parser:
         "--set", action="append", default=[], metavar="ARGUMENT=VALUE", help="argument of the network, such as depth=32"
     )
     sub.add_argument("--from", dest="start", metavar="FILE.keras", help="start from the weights of this file that fit")
+    sub.add_argument("--layers", type=int, metavar="N", help="with --from: only its first N layers with weights")
+    sub.add_argument(
+        "--channels",
+        choices=("mean", "repeat", "zero"),
+        help="with --from: how its first convolution gets another number of input channels",
+    )
+    sub.add_argument("--freeze", action="store_true", help="with --from: keep the layers that were taken as they are")
     sub.add_argument(
         "--out", default=None, metavar="FILE.keras", help="where to save (default: NAME.keras); FILE.png is the figure"
     )
@@ -178,6 +185,7 @@ def _train(options: argparse.Namespace) -> None:
         out=out,
         arguments=dict(_assignment(text) for text in options.set),
         start=options.start,
+        transfer={"layers": options.layers, "channels": options.channels, "freeze": options.freeze},
         command=options.line,
         verbose=_verbosity(),
     )

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -58,11 +59,11 @@ def adam(steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps))
 
 
-def sgd(steps: int) -> keras.optimizers.Optimizer:
-    """Nesterov momentum with warm-up to 0.1, then half a cosine to zero; weights decay, norms and biases not."""
+def sgd(steps: int, rate: float = 0.1) -> keras.optimizers.Optimizer:
+    """Nesterov momentum with warm-up to `rate`, then half a cosine to zero; weights decay, norms and biases not."""
     warm = max(1, steps // 10)
-    rate = keras.optimizers.schedules.CosineDecay(0.01, max(1, steps - warm), warmup_target=0.1, warmup_steps=warm)
-    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=5e-3)
+    decay = keras.optimizers.schedules.CosineDecay(0.01, max(1, steps - warm), warmup_target=rate, warmup_steps=warm)
+    optimizer = keras.optimizers.SGD(decay, momentum=0.9, nesterov=True, weight_decay=5e-3)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     return optimizer
 
@@ -73,7 +74,9 @@ PHOTOGRAPHS = {"flip": "horizontal", "rotation": 10, "scale": 0.2, "translation"
 RECIPES = {
     "lenet5": Recipe("mnist", "mnist", 20, 64, adam, DIGITS, unit_range=True),
     "resnet": Recipe("cifar10", "cifar10", 38, 64, sgd, SMALL_PHOTOGRAPHS, label_smoothing=0.1),
-    "cifar10_cnn": Recipe("cifar10", "cifar10", 30, 64, sgd, SMALL_PHOTOGRAPHS, label_smoothing=0.1),
+    "cifar10_cnn": Recipe(
+        "cifar10", "cifar10", 24, 64, partial(sgd, rate=0.05), SMALL_PHOTOGRAPHS, label_smoothing=0.1
+    ),
     "asirra_cnn": Recipe("simulated_textures", "asirra", 20, 64, adam, PHOTOGRAPHS),
     "stellar_spectra_cnn": Recipe("simulated_spectra", "stellar_spectra", 40, 32, adam),
     "molecular_spectra_cnn": Recipe("simulated_molecular_spectra", "arrays", 30, 32, adam, kind="labels"),
@@ -134,6 +137,7 @@ def train(
     out: str | os.PathLike | None = None,
     arguments: dict | None = None,
     start: str | os.PathLike | None = None,
+    transfer: dict | None = None,
     command: str = "",
     verbose: int = 1,
 ) -> Result:
@@ -154,7 +158,8 @@ def train(
         precision: see `configure`.
         out: a `.keras` path, or `None` to save nothing.
         arguments: further arguments of the application, such as `{"depth": 32}`.
-        start: a `.keras` file of this network to start from; layers that do not fit start anew (`weights.transfer`).
+        start: a `.keras` file to start from; layers that do not fit start anew.
+        transfer: arguments of `weights.transfer` for it: `layers`, `channels`, `freeze`.
         command: recorded in the file's card.
         verbose: as in `fit`.
 
@@ -196,7 +201,9 @@ def train(
     callbacks.check_inputs(x, y, outputs, kind=kind, place="training set: ")
     callbacks.check_inputs(x_test, y_test, outputs, kind=kind, place="test set: ")
     if start is not None:
-        weights.transfer(model, start)
+        copied = weights.transfer(model, start, **(transfer or {}))
+        if verbose:
+            print(f"{len(copied)} layers start from {start}: {', '.join(copied)}")
 
     rescale = 1 / 255 if recipe.unit_range and x.dtype == np.uint8 else None
     change = augmentation.images(**recipe.augmentation) if augment else None

@@ -71,6 +71,7 @@ def test_refusals():
 
 PARAMETERS = {
     "asirra_cnn": 586_114,
+    "cifar10_cnn": 1_647_242,
     "darknet19": 20_835_944,
     "extinction_cnn": 53_748_152,
     "galaxy_zoo2": 180_763,
@@ -120,6 +121,10 @@ COURSE = {
     "asirra_cnn": """
         C3.16- P2 N2 relu_leaky C3.32- P2 N2 relu_leaky C3.64- P2 N4 relu_leaky
         C3.128 C1.64 C3.128- P2 N4 relu_leaky C3.192 C1.96 C3.192- P2 N8 relu_leaky C1.2- G softmax""",
+    "cifar10_cnn": """
+        C3.32- N8 relu_leaky C3.64- P2 N8 relu_leaky C3.64- N8 relu_leaky C3.64- N8 relu_leaky
+        C3.128- P2 N8 relu_leaky C3.256- P2 N8 relu_leaky C3.256- N8 relu_leaky C3.256- N8 relu_leaky
+        C1.10- G softmax""",
     "galaxy_zoo2": "C5.16 P2 N4 C3.32 P2 N4 C3.64 P2 N8 C3.128 C1.64 C3.128 P2 N16 C1.3- G softmax",
     "stellar_spectra_cnn": "C8.8 C8.16 C8.32 D256 D256 D7 softmax",
     "voc_cutout_classifier": "C3.16 P2 C3.32 P2 C3.64 P2 C3.128 P2 C3.256 P2 C3.512 C3.1024 C3.1024 C1.20- G softmax",

@@ -18,7 +18,7 @@ APPLICATIONS = {
     "lenet5": ({"input_shape": (12, 12, 1), "classes": 3}, (3,), {"input_shape": (2, 2, 1)}, "too small"),
     "asirra_cnn": ({"input_shape": (32, 32, 3)}, (2,), {"input_shape": (16, 16, 3)}, "too small"),
     "cifar10_cnn": (
-        {"input_shape": (16, 16, 3), "classes": 3, "filters": (8, 8)},
+        {"input_shape": (16, 16, 3), "classes": 3, "filters": (8, 16)},
         (3,),
         {"classes": 0},
         "classes: expected filters",

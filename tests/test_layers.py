@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from astrokeras import layers
+from astrokeras import backend, layers
 
 
 def array(tensor):
@@ -53,6 +53,16 @@ def test_batch_normalization_trains_as_keras_does(shape, settings, rng):
         found.append([np.array(losses), model.predict(x[0], verbose=0), *model.get_weights()])
     for ours, theirs in zip(found[1], found[0], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="the kernel is TensorFlow's")
+def test_fused_batch_norm_gives_mean_and_biased_variance(rng):
+    x = rng.normal(2, 3, (4, 3, 5, 6)).astype("float32")
+    gamma, beta = rng.uniform(0.5, 2, (2, 6)).astype("float32")
+    y, mean, variance = map(array, backend.fused_batch_norm(x, gamma, beta, 1e-3))
+    np.testing.assert_allclose(mean, x.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(variance, x.var((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(y, gamma * (x - mean) / np.sqrt(variance + 1e-3) + beta, rtol=1e-4, atol=1e-5)
 
 
 def test_batch_normalization_frozen_keeps_its_averages(rng):

@@ -117,7 +117,7 @@ def test_optimizers_end_at_rate_zero():
 def test_the_network_takes_its_outputs_from_the_data(rng):
     x = rng.random((24, 16, 16, 3)).astype("float32")
     photographs = ((x, np.arange(24) % 4), (x[:8], np.arange(8) % 4))
-    result = training.train("cifar10_cnn", photographs, epochs=1, arguments={"filters": (8,)}, verbose=0)
+    result = training.train("cifar10_cnn", photographs, epochs=1, arguments={"filters": (8, 8)}, verbose=0)
     assert result.model.output_shape == (None, 4) and result.judgement.kind == "classes"
     one_hot = ((x, np.eye(4)[np.arange(24) % 4]), (x[:8], np.eye(4)[np.arange(8) % 4]))
     assert training.train("galaxy_zoo2", one_hot, epochs=1, verbose=0).judgement.matrix.sum() == 8
@@ -167,6 +167,13 @@ def test_training_starts_from_a_file(tmp_path, rng):
     again = training.train("lenet5", data, epochs=1, start=tmp_path / "first.keras", **settings)
     anew = training.train("lenet5", data, epochs=1, **settings)
     assert again.history["loss"][0] < anew.history["loss"][0] / 2
+    kept = training.train(
+        "lenet5", data, epochs=1, start=tmp_path / "first.keras", transfer={"layers": 4, "freeze": True}, **settings
+    )
+    first = astrokeras.load_model(tmp_path / "first.keras")
+    for ours, theirs in zip(kept.model.get_weights()[:8], first.get_weights()[:8], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (kept.model.get_weights()[8] != first.get_weights()[8]).any()
 
 
 def test_compare(tmp_path, rng):
