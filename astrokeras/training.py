@@ -78,12 +78,12 @@ RECIPES = {
         "cifar10", "cifar10", 24, 64, partial(sgd, rate=0.05), SMALL_PHOTOGRAPHS, label_smoothing=0.1
     ),
     "asirra_cnn": Recipe("simulated_textures", "asirra", 20, 64, adam, PHOTOGRAPHS),
-    "stellar_spectra_cnn": Recipe("simulated_spectra", "stellar_spectra", 40, 32, adam),
+    "stellar_spectra_cnn": Recipe("simulated_spectra", "stellar_spectra", 25, 32, adam),
     "molecular_spectra_cnn": Recipe("simulated_molecular_spectra", "arrays", 30, 32, adam, kind="labels"),
     "darknet19": Recipe(None, "image_folder", 40, 32, adam, PHOTOGRAPHS),
     "galaxy_zoo2": Recipe("simulated_galaxies", "galaxy_zoo2", 15, 64, adam, {"flip": "both", "rotation": 180}),
     "voc_cutout_classifier": Recipe(None, "image_folder", 40, 32, adam, PHOTOGRAPHS),
-    "extinction_cnn": Recipe("simulated_extinction", "arrays", 20, 64, adam, kind="values"),
+    "extinction_cnn": Recipe("simulated_extinction", "arrays", 10, 64, adam, kind="values"),
 }
 
 

@@ -8,7 +8,7 @@ CHUNK = 256
 
 
 def simulated_textures(
-    train: int = 4000, test: int = 1000, *, size: int = 32, noise: float = 0.15, seed: int = 0
+    train: int = 4000, test: int = 1000, *, size: int = 64, noise: float = 0.08, seed: int = 0
 ) -> tuple[Split, Split]:
     """Simulate two kinds of fur: striped (0) and spotted (1). A simulation: results on it say nothing of animals.
 
@@ -33,7 +33,7 @@ def simulated_textures(
         >>> import astrokeras
         >>> (x, y), _ = astrokeras.datasets.simulated_textures(train=20, test=10)
         >>> x.shape, str(x.dtype)
-        ((20, 32, 32, 3), 'uint8')
+        ((20, 64, 64, 3), 'uint8')
     """
     if train < 1 or test < 1 or size < 8 or noise < 0:
         raise ValueError(
@@ -63,9 +63,9 @@ def _textures(rng: np.random.Generator, labels: np.ndarray, size: int, noise: fl
     second = np.sin(2 * np.pi * (frequency * draw(0.8, 1.2) * across + draw(0, 1)))
     # The product's contrast is raised to that of the single wave.
     pattern = np.where(labels[:, None, None] == 0, first, np.clip(1.6 * first * second, -1, 1))
-    colours = rng.uniform(0.15, 0.85, (2, count, 1, 1, 3)).astype("float32")
-    share = (0.5 + 0.5 * pattern)[..., None]
-    image = share * colours[0] + (1 - share) * colours[1]
+    colour = rng.uniform(0.3, 0.7, (count, 1, 1, 3)).astype("float32")
+    contrast = rng.uniform(0.1, 0.3, (count, 1, 1, 3)) * rng.choice([-1, 1], (count, 1, 1, 1))  # light on dark or reverse
+    image = colour + contrast.astype("float32") * pattern[..., None]
     image *= (1 + draw(-0.4, 0.4) * (x - 0.5) + draw(-0.4, 0.4) * (y - 0.5))[..., None]
     image += noise * rng.standard_normal(image.shape, dtype="float32")
     return (np.clip(image, 0, 1) * 255).round().astype("uint8")
