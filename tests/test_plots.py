@@ -68,3 +68,26 @@ def test_print_table_cuts_nothing_in_a_narrow_terminal(monkeypatch, capsys):
     )
     shown = capsys.readouterr().out
     assert "…" not in shown and shown.count("class number 19") == 2 and "100019" in shown
+
+
+def test_label_table_and_figure(rng):
+    truth = rng.integers(0, 2, (30, 3))
+    shown = text_of(plots.label_table(truth, truth.astype(float), 0.25, ["CO", "HCN", "CH3OH"], "species"))
+    assert "species" in shown and "CH3OH" in shown and "0.25" in shown and shown.count("1.0000") == 12
+    figure = plots.label_scores(truth, 1.0 - truth, names=["CO", "HCN", "CH3OH"])
+    assert isinstance(figure, Figure) and "macro F1 0.000 of 30" in figure.axes[0].get_title()
+
+
+def test_residual_table_and_figure(rng):
+    truth = rng.normal(size=(50, 40))
+    truth[3, :] = np.nan
+    table = plots.residual_table(truth, truth + 0.5)
+    assert table.row_count == 21
+    shown = text_of(plots.residual_table(truth[:, :2], truth[:, :2] + 0.5, ["flux", "size"], "fit"))
+    assert "flux" in shown and shown.count("0.5") >= 6
+    figure = plots.residuals(truth, truth + 0.5, "fit")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["true", "predicted - true", "output"]
+    assert figure.get_suptitle() == "fit, rmse 0.5 on 50 examples"
+    assert len(plots.residuals(truth[:, :1], truth[:, :1]).axes) == 2
+    with pytest.raises(ValueError, match=r"truth and prediction \(n, outputs\)"):
+        plots.residuals(truth, truth[:, :3])

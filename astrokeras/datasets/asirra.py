@@ -11,7 +11,9 @@ from astrokeras.datasets.image_files import SUFFIXES, ImageFiles
 NAMES = ("cat", "dog")
 
 
-def asirra(path: str | os.PathLike, *, size: int = 128, count: int = 25000, test: int = 1024):
+def asirra(
+    path: str | os.PathLike, *, size: int = 128, count: int = 25000, test: int = 1024
+) -> tuple[files.Split, files.Split]:
     """Load ASIRRA, split as the course does: the last 1024 cats and the last 1024 dogs are the test images.
 
     Args:

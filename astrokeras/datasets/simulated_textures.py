@@ -64,7 +64,9 @@ def _textures(rng: np.random.Generator, labels: np.ndarray, size: int, noise: fl
     # The product's contrast is raised to that of the single wave.
     pattern = np.where(labels[:, None, None] == 0, first, np.clip(1.6 * first * second, -1, 1))
     colour = rng.uniform(0.3, 0.7, (count, 1, 1, 3)).astype("float32")
-    contrast = rng.uniform(0.1, 0.3, (count, 1, 1, 3)) * rng.choice([-1, 1], (count, 1, 1, 1))  # light on dark or reverse
+    contrast = rng.uniform(0.1, 0.3, (count, 1, 1, 3)) * rng.choice(
+        [-1, 1], (count, 1, 1, 1)
+    )  # light on dark or reverse
     image = colour + contrast.astype("float32") * pattern[..., None]
     image *= (1 + draw(-0.4, 0.4) * (x - 0.5) + draw(-0.4, 0.4) * (y - 0.5))[..., None]
     image += noise * rng.standard_normal(image.shape, dtype="float32")
