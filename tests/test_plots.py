@@ -91,3 +91,14 @@ def test_residual_table_and_figure(rng):
     assert len(plots.residuals(truth[:, :1], truth[:, :1]).axes) == 2
     with pytest.raises(ValueError, match=r"truth and prediction \(n, outputs\)"):
         plots.residuals(truth, truth[:, :3])
+
+
+def test_image_grid(rng):
+    images, labels = rng.integers(0, 256, (12, 8, 8, 3)).astype("uint8"), np.arange(12) % 3
+    figure = plots.image_grid(images, labels, ["a", "b", "c"], columns=5)
+    assert len(figure.axes) == 15 and sum(bool(axes.images) for axes in figure.axes) == 12
+    np.testing.assert_array_equal(figure.axes[5].images[0].get_array(), images[1])
+    assert figure.axes[5].get_ylabel() == "b"
+    assert plots.image_grid(images[..., :1], labels).axes[0].get_ylabel() == "0"
+    with pytest.raises(ValueError, match=r"images \(n, y, x, 1 or 3\)"):
+        plots.image_grid(images, labels[:5])

@@ -3,6 +3,7 @@
 from astrokeras.plots.confusion_matrix import confusion_matrix as confusion_matrix
 from astrokeras.plots.confusion_matrix import confusion_table as confusion_table
 from astrokeras.plots.confusion_matrix import margins as margins
+from astrokeras.plots.image_grid import image_grid as image_grid
 from astrokeras.plots.labels import label_scores as label_scores
 from astrokeras.plots.labels import label_table as label_table
 from astrokeras.plots.layer_table import describe_layer as describe_layer

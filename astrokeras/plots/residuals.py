@@ -86,7 +86,9 @@ def residuals(truth: np.ndarray, prediction: np.ndarray, title: str = "") -> "Fi
     left.hist2d(truth[known], prediction[known], bins=80, range=[[low, high]] * 2, norm=LogNorm(), cmap="viridis")
     left.plot([low, high], [low, high], color="black", linewidth=0.8)
     left.set(xlabel="true", ylabel="predicted", aspect="equal")
-    middle.hist(error[known], bins=80, color="#9ecae1")
+    spread = max(float(np.ptp(error[known])), 1e-3 * float(np.abs(both).max()), 1e-9)
+    centre = (error[known].max() + error[known].min()) / 2
+    middle.hist(error[known], bins=80, range=(centre - 0.55 * spread, centre + 0.55 * spread), color="#9ecae1")
     middle.axvline(error[known].mean(), color="#d95f0e", label=f"bias {error[known].mean():.3g}")
     middle.set(xlabel="predicted - true", ylabel="number", yscale="log", title=f"scatter {error[known].std():.3g}")
     middle.legend()
