@@ -140,6 +140,9 @@ def test_stellar_spectra_refuses(spectra):
     (path / "train.dat").write_text("no numbers\n")
     with pytest.raises(ValueError, match=r"train\.dat to be a text table of 3753 numbers a row"):
         datasets.stellar_spectra(path)
+    (path / "train.dat").write_text("")
+    with pytest.raises(ValueError, match="it is empty"):
+        datasets.stellar_spectra(path)
     (path / "train.dat").unlink()
     with pytest.raises(FileNotFoundError, match=r"nothing at .*train\.dat"):
         datasets.stellar_spectra(path)

@@ -115,7 +115,8 @@ def _the_table(folder: Path) -> Path:
     found = sorted({*folder.glob("*.csv"), *folder.parent.glob("*.csv")})
     if len(found) != 1:
         raise FileNotFoundError(
-            f"Expected one .csv file in or beside {folder}; found {len(found)}: pass its path as table."
+            f"Expected one .csv file in or beside {folder}; found {len(found)}: put the table of the galaxies "
+            "there, or pass its path as table."
         )
     return found[0]
 

@@ -65,6 +65,8 @@ def stellar_spectra(path: str | os.PathLike, *, course_split: bool = False) -> t
 
 def _table(path, width: int) -> np.ndarray:
     path = files.existing(path, f"a table of {width} columns")
+    if path.stat().st_size == 0:
+        raise ValueError(f"Expected {path} to be a text table of {width} numbers a row; it is empty: get it again.")
     try:
         table = np.loadtxt(path, dtype="float32", ndmin=2)
     except ValueError as error:
