@@ -13,9 +13,11 @@ MIXED = "mixed_float16" if astrokeras.backend.has_gpu() else "mixed_bfloat16"  #
 
 
 def random_batch(model, count=4, seed=0):
-    """Inputs and class labels that fit a classifier."""
+    """Inputs in the range that the model takes, and class labels."""
     rng = np.random.default_rng(seed)
     x = rng.random((count, *model.input_shape[1:]), "float32")
+    if any(layer.name == "normalization" for layer in model.layers):
+        x *= 255
     return x, rng.integers(0, model.output_shape[-1], count)
 
 

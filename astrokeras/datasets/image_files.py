@@ -155,7 +155,7 @@ def in_test(identity: str, share: float) -> bool:
     Example:
         >>> from astrokeras.datasets.image_files import in_test
         >>> sum(in_test(str(i), 0.1) for i in range(1000))
-        94
+        106
     """
     return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") < share * 2**64
 
