@@ -111,18 +111,21 @@ class GroupNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         """Normalise in float32, answer in the compute dtype."""
-        shape = ops.shape(inputs)
         channels = inputs.shape[-1]
         groups = channels // self.group_size
-        axes = list(range(1, len(shape) - 1))
+        axes = list(range(1, len(inputs.shape) - 1))
+
+        def over_group(values):  # (batch, channels) -> (batch, 1..., channels), the mean over each group
+            means = ops.mean(ops.reshape(values, (-1, groups, self.group_size)), axis=-1)
+            return ops.reshape(ops.repeat(means, self.group_size, axis=-1), (-1, *(1 for _ in axes), channels))
+
         x = ops.cast(inputs, "float32")
-        grouped = ops.reshape(x, (*shape[:-1], groups, self.group_size))  # (batch, ..., groups, group_size)
-        mean, variance = ops.moments(grouped, axes=[*axes, len(shape)], keepdims=True)
-        scale = ops.rsqrt(variance + self.epsilon)  # (batch, 1..., groups, 1)
-        per_group = (groups, 1 if self.per == "group" else self.group_size)
-        scale = scale * ops.reshape(ops.cast(self.gamma, "float32"), per_group)
-        offset = ops.reshape(ops.cast(self.beta, "float32"), per_group) - mean * scale
-        y = ops.reshape(grouped * scale + offset, shape)
+        centred = x - over_group(ops.mean(x, axis=axes))
+        variance = over_group(ops.mean(ops.square(centred), axis=axes))  # of centred values: no cancellation
+        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        if self.per == "group":
+            gamma, beta = ops.repeat(gamma, self.group_size), ops.repeat(beta, self.group_size)
+        y = centred * (ops.rsqrt(variance + self.epsilon) * gamma) + beta
         if self.set_off:
             kept = channels - self.set_off * self.group_size
             y = ops.concatenate([y[..., :kept], x[..., kept:]], axis=-1)
