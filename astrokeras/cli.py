@@ -143,6 +143,11 @@ def _add_training(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def _settings(options: argparse.Namespace) -> dict:
+    """Those settings (but the data), as `training` names them."""
+    return {name: getattr(options, name) for name in ("epochs", "batch_size", "augment", "seed", "precision")}
+
+
 def _demo(options: argparse.Namespace) -> None:
     demo(options.out, options.epochs, verbose=_verbosity())
 
@@ -177,11 +182,7 @@ def _train(options: argparse.Namespace) -> None:
     result = training.train(
         options.name,
         options.data,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        augment=options.augment,
-        seed=options.seed,
-        precision=options.precision,
+        **_settings(options),
         out=out,
         arguments=dict(_assignment(text) for text in options.set),
         start=options.start,
@@ -203,11 +204,7 @@ def _compare(options: argparse.Namespace) -> None:
     rows = training.compare(
         cases,
         options.data,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        augment=options.augment,
-        seed=options.seed,
-        precision=options.precision,
+        **_settings(options),
         verbose=_verbosity(),
     )
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)

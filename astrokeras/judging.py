@@ -118,7 +118,7 @@ def judge(
     names = None if names is None else tuple(map(str, names))
     columns = prediction.shape[-1]
     if kind == "classes":
-        truth = truth.argmax(axis=-1) if truth.ndim == 2 and truth.shape[1] > 1 else truth.reshape(-1)
+        truth = class_numbers(truth)
         metric = metrics.ConfusionMatrix(columns)
         metric.update_state(truth, prediction)
         matrix = metric.matrix().astype(int)
@@ -145,6 +145,18 @@ def judge(
         spread = ((truth - truth.mean(axis=0)) ** 2).sum()
         scores["R2"] = float(1 - (error**2).sum() / spread) if spread > 0 else float("nan")
     return Judgement(kind, scores, names, truth, prediction)
+
+
+def class_numbers(y: np.ndarray) -> np.ndarray:
+    """Return class numbers `(n,)` of labels `(n,)`, `(n, 1)` or one-hot `(n, classes)`.
+
+    Example:
+        >>> import numpy as np
+        >>> from astrokeras import judging
+        >>> judging.class_numbers(np.array([[0, 1], [1, 0]])).tolist()
+        [1, 0]
+    """
+    return y.argmax(axis=-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
 
 
 def _predict(model: keras.Model, x, y, batch_size: int, verbose: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from astrokeras import applications, augmentation, callbacks, datasets, judging, losses, runtime, saving, weights
+from astrokeras.cost import cost
 
 LOADERS = ("mnist", "cifar10", "simulated_digits", "simulated_spectra", "simulated_molecular_spectra")
 LOADERS += ("simulated_galaxies", "simulated_textures", "simulated_extinction")  # those that need no path
@@ -187,12 +188,12 @@ def train(
         raise ValueError(f"Expected no augmentation with {name}: its data are no photographs; leave out --augment.")
     out = None if out is None else saving.check_path(out)
     arguments = check_arguments(name, arguments or {})
-    kind = "votes" if arguments.get("questions") else recipe.kind
+    kind = _kind(name, arguments)
 
     runtime.configure(precision, seed)
     (x, y), (x_test, y_test) = load_data(recipe, data, _size(name, arguments))
     if kind == "classes":
-        y, y_test = (labels.argmax(axis=1) if labels.ndim == 2 else labels for labels in (y, y_test))
+        y, y_test = judging.class_numbers(y), judging.class_numbers(y_test)
     names = _names(recipe, data, x)
     arguments = {"input_shape": tuple(x.shape[1:])} | _outputs(name, kind, y, names, arguments) | arguments
     model = getattr(applications, name)(**arguments)
@@ -205,7 +206,7 @@ def train(
         if verbose:
             print(f"{len(copied)} layers start from {start}: {', '.join(copied)}")
 
-    rescale = 1 / 255 if recipe.unit_range and x.dtype == np.uint8 else None
+    rescale = _rescale(recipe, x)
     change = augmentation.images(**recipe.augmentation) if augment else None
     y_fed = np.eye(outputs, dtype="float32")[y] if kind == "classes" and recipe.label_smoothing else y
     batches = datasets.ImageDataset(
@@ -273,13 +274,11 @@ def compare(cases: dict[str, tuple[str, dict]], data=None, *, verbose: int = 0, 
         >>> [row.parameters for row in rows]
         [238570, 238570]
     """
-    from astrokeras.cost import cost
-
     if not cases:
         raise ValueError("Expected at least one network to compare; received none.")
     for name, arguments in cases.values():
         check_arguments(name, arguments)
-    kinds = {"votes" if arguments.get("questions") else _recipe(name).kind for name, arguments in cases.values()}
+    kinds = {_kind(name, arguments) for name, arguments in cases.values()}
     if len(kinds) > 1:
         raise ValueError(f"Expected networks with one kind of output; received {', '.join(sorted(kinds))}.")
     first, arguments = next(iter(cases.values()))
@@ -288,8 +287,7 @@ def compare(cases: dict[str, tuple[str, dict]], data=None, *, verbose: int = 0, 
     for label, (name, arguments) in cases.items():
         result = train(name, ((x, y), test), arguments=arguments, verbose=verbose, **settings)
         price = cost(result.model)
-        unit = RECIPES[name].unit_range and x.dtype == np.uint8
-        batches = datasets.ImageDataset(test[0], None, 250, rescale=1 / 255 if unit else None, shuffle=False)
+        batches = datasets.ImageDataset(test[0], None, 250, rescale=_rescale(RECIPES[name], x), shuffle=False)
         result.model.predict(batches, verbose=0)
         begun = time.perf_counter()
         result.model.predict(batches, verbose=0)
@@ -322,6 +320,16 @@ def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"Expected an application, one of {', '.join(RECIPES)}; received {name!r}.")
     return RECIPES[name]
+
+
+def _kind(name: str, arguments: dict) -> str:
+    """What the network predicts, with these arguments."""
+    return "votes" if arguments.get("questions") else _recipe(name).kind
+
+
+def _rescale(recipe: Recipe, x) -> float | None:
+    """The factor that brings the data into the network's range."""
+    return 1 / 255 if recipe.unit_range and x.dtype == np.uint8 else None
 
 
 def _size(name: str, arguments: dict) -> int:

@@ -32,6 +32,12 @@ def test_classes(rng):
     assert judged.table("t").row_count == 5 and len(judged.figure().axes) == 1
 
 
+def test_class_numbers_of_every_form():
+    y = np.array([2, 0, 1])
+    for form in (y, y[:, None], np.eye(3)[y]):
+        np.testing.assert_array_equal(judging.class_numbers(form), y)
+
+
 def test_top_5_from_20_classes_on(rng):
     scores, y = rng.random((200, 20)).astype("float32"), rng.integers(0, 20, 200)
     judged = judging.judge(echo(20), scores, y)

@@ -119,6 +119,9 @@ def test_the_network_takes_its_outputs_from_the_data(rng):
     photographs = ((x, np.arange(24) % 4), (x[:8], np.arange(8) % 4))
     result = training.train("cifar10_cnn", photographs, epochs=1, arguments={"filters": (8, 8)}, verbose=0)
     assert result.model.output_shape == (None, 4) and result.judgement.kind == "classes"
+    column = ((x, np.arange(24)[:, None] % 4), (x[:8], np.arange(8)[:, None] % 4))  # as keras.datasets has them
+    result = training.train("cifar10_cnn", column, epochs=1, arguments={"filters": (8, 8)}, verbose=0)
+    assert result.judgement.matrix.sum(axis=1).tolist() == [2, 2, 2, 2]
     one_hot = ((x, np.eye(4)[np.arange(24) % 4]), (x[:8], np.eye(4)[np.arange(8) % 4]))
     assert training.train("galaxy_zoo2", one_hot, epochs=1, verbose=0).judgement.matrix.sum() == 8
 

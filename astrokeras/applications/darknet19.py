@@ -1,6 +1,7 @@
 """Darknet-19 with group normalisation: CIANNA's ImageNet classifier and the backbone of its detectors."""
 
 import keras
+import numpy as np
 
 from astrokeras.network import Network
 
@@ -86,8 +87,6 @@ def decode_predictions(predictions, names=None, top: int = 5) -> list[list[tuple
         >>> decode_predictions(np.array([[0.25, 0.75]]), names=["cat", "dog"], top=1)
         [[('dog', 0.75)]]
     """
-    import numpy as np
-
     predictions = np.asarray(predictions)
     if predictions.ndim != 2:
         raise ValueError(f"Expected predictions (batch, classes); received shape {predictions.shape}.")

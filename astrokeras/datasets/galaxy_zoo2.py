@@ -83,7 +83,8 @@ def galaxy_zoo2(
         labels = _counts(table, rows, columns[2:], answers)
         known = np.ones(len(rows), bool)
     there = {entry.name for entry in os.scandir(folder)}
-    absent = [path.name for path, wanted in zip(paths, known, strict=True) if wanted and path.name not in there]
+    present = np.array([path.name in there for path in paths], bool)
+    absent = [paths[i].name for i in np.flatnonzero(known & ~present)]
     if absent:
         sentence = (
             f"{len(absent)} of {int(known.sum())} galaxies of {table} have no image in {folder} ({absent[0]}, ...)"
@@ -93,7 +94,7 @@ def galaxy_zoo2(
                 f'Expected an image of every galaxy; {sentence}: check the folder, or pass missing="warn".'
             )
         warnings.warn(f"{sentence}: left out.", stacklevel=2)
-    known &= np.array([path.name in there for path in paths], bool)
+    known &= present
     held_out = np.array([in_test(identity, test) for identity in identities], bool)
     if crop is None:
         crop = _default_crop(paths[int(np.argmax(known))])

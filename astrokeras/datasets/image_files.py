@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from astrokeras.datasets.files import existing
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -115,8 +117,6 @@ def image_folder(
         Traceback (most recent call last):
         FileNotFoundError: Expected a folder of images; there is nothing at nowhere: check the path.
     """
-    from astrokeras.datasets.files import existing
-
     path = existing(path, "a folder of images")
     if not 0 < test < 1:
         raise ValueError(f"Expected test between 0 and 1; received test={test}.")

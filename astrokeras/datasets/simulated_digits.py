@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from astrokeras.datasets.files import Split
+from astrokeras.datasets.simulation import check_at_least
 
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold")
 FONTS += (
@@ -45,10 +46,7 @@ def simulated_digits(train: int = 10000, test: int = 2000, *, size: int = 28, se
         >>> x.shape, str(x.dtype), y.shape
         ((20, 28, 28, 1), 'uint8', (20,))
     """
-    if train < 1 or test < 1 or size < 8:
-        raise ValueError(
-            f"Expected train >= 1, test >= 1, size >= 8; received train={train}, test={test}, size={size}."
-        )
+    check_at_least(train=(train, 1), test=(test, 1), size=(size, 8))
     rng = np.random.default_rng(seed)
     images, labels = _distort(rng, train + test, size)
     return (images[:train], labels[:train]), (images[train:], labels[train:])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from astrokeras.datasets.files import Split
+from astrokeras.datasets.simulation import check_at_least
 
 REACH = 10.0  # kpc
 COLOUR, MAGNITUDE = (-0.5, 4.0), (6.0, 16.0)  # ranges of J-K and K
@@ -43,11 +44,7 @@ def simulated_extinction(
         >>> x.shape, y.shape
         ((4, 64, 64, 1), (4, 128))
     """
-    if train < 1 or test < 1 or size < 8 or distances < 2 or stars < 1:
-        raise ValueError(
-            f"Expected train >= 1, test >= 1, size >= 8, distances >= 2, stars >= 1; received train={train}, "
-            f"test={test}, size={size}, distances={distances}, stars={stars}."
-        )
+    check_at_least(train=(train, 1), test=(test, 1), size=(size, 8), distances=(distances, 2), stars=(stars, 1))
     rng = np.random.default_rng(seed)
     count = train + test
     parts = [_sightlines(rng, min(CHUNK, count - i), size, distances, stars) for i in range(0, count, CHUNK)]

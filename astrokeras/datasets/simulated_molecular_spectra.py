@@ -4,6 +4,7 @@ import numpy as np
 from rich.progress import track
 
 from astrokeras.datasets.files import Split
+from astrokeras.datasets.simulation import check_at_least
 
 LINES = (12, 60)  # lines of a species, from a light to a complex one
 CHUNK = 50  # spectra made at a time
@@ -42,11 +43,7 @@ def simulated_molecular_spectra(
         >>> x.shape, y.shape
         ((4, 2000, 3), (4, 20))
     """
-    if train < 1 or test < 1 or samples < 1024 or species < 2:
-        raise ValueError(
-            f"Expected train >= 1, test >= 1, samples >= 1024, species >= 2; received train={train}, test={test}, "
-            f"samples={samples}, species={species}."
-        )
+    check_at_least(train=(train, 1), test=(test, 1), samples=(samples, 1024), species=(species, 2))
     lists = _line_lists(samples, species)
     rng = np.random.default_rng((1, seed))
     spectra = np.empty((train + test, samples, 3), "float16")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from astrokeras.datasets.files import Split
+from astrokeras.datasets.simulation import check_at_least
 
 WAVELENGTH = (346.0, 946.0)  # nm, the range of the Indo-US library
 TEMPERATURES = ((30e3, 45e3), (10e3, 30e3), (7500, 10e3), (6000, 7500), (5200, 6000), (3700, 5200), (2500, 3700))  # K
@@ -55,11 +56,7 @@ def simulated_spectra(
         >>> x.shape, str(x.dtype)
         ((14, 3776, 1), 'float32')
     """
-    if train < 1 or test < 1 or samples < 256 or noise < 0:
-        raise ValueError(
-            f"Expected train >= 1, test >= 1, samples >= 256, noise >= 0; received train={train}, test={test}, "
-            f"samples={samples}, noise={noise}."
-        )
+    check_at_least(train=(train, 1), test=(test, 1), samples=(samples, 256), noise=(noise, 0))
     rng = np.random.default_rng(seed)
     count = train + test
     labels = rng.permutation(np.arange(count) % len(TEMPERATURES))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from astrokeras.datasets.files import Split
+from astrokeras.datasets.simulation import check_at_least, drawer
 
 CHUNK = 256
 
@@ -35,11 +36,7 @@ def simulated_textures(
         >>> x.shape, str(x.dtype)
         ((20, 64, 64, 3), 'uint8')
     """
-    if train < 1 or test < 1 or size < 8 or noise < 0:
-        raise ValueError(
-            f"Expected train >= 1, test >= 1, size >= 8, noise >= 0; received train={train}, test={test}, size={size}, "
-            f"noise={noise}."
-        )
+    check_at_least(train=(train, 1), test=(test, 1), size=(size, 8), noise=(noise, 0))
     rng = np.random.default_rng(seed)
     count = train + test
     labels = rng.permutation(np.arange(count) % 2)
@@ -49,10 +46,7 @@ def simulated_textures(
 
 def _textures(rng: np.random.Generator, labels: np.ndarray, size: int, noise: float) -> np.ndarray:
     count = len(labels)
-
-    def draw(low, high):
-        return rng.uniform(low, high, (count, 1, 1)).astype("float32")
-
+    draw = drawer(rng, count)
     y, x = np.mgrid[:size, :size].astype("float32") / size
     angle = draw(0, np.pi)
     bend = draw(-0.6, 0.6)

@@ -7,6 +7,8 @@ import numpy as np
 import rich.box
 import rich.table
 
+from astrokeras.plots.blank import blank_figure, names_of, slanted
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -31,9 +33,7 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str] | None = None, tit
         >>> len(figure.axes)
         1
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import PowerNorm
-    from matplotlib.figure import Figure
 
     matrix, names = _checked(matrix, names)
     recall, precision, accuracy = margins(matrix)
@@ -42,8 +42,7 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str] | None = None, tit
     shares[:n, :n] = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
 
     side = max(4.0, 0.62 * (n + 1) + 1.6)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(side, side)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.4, vmin=0, vmax=1))  # the power makes rare errors visible
     size = 9 if n <= 20 else 5
@@ -56,10 +55,7 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str] | None = None, tit
     axes.text(n, n, _percent(accuracy), ha="center", va="center", fontsize=size, fontweight="bold")
     axes.axhline(n - 0.5, color="black", linewidth=1)
     axes.axvline(n - 0.5, color="black", linewidth=1)
-    slanted = max(map(len, names)) > 3
-    axes.set_xticks(
-        range(n + 1), [*names, "recall"], rotation=45 if slanted else 0, ha="right" if slanted else "center"
-    )
+    axes.set_xticks(range(n + 1), [*names, "recall"], **slanted(names))
     axes.set_yticks(range(n + 1), [*names, "precision"])
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -120,7 +116,7 @@ def _checked(matrix: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarra
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"Expected a matrix (classes, classes); received shape {matrix.shape}.")
-    names = [str(i) for i in range(len(matrix))] if names is None else [str(name) for name in names]
+    names = names_of(names, len(matrix))
     if len(names) != len(matrix):
         raise ValueError(f"Expected {len(matrix)} names, one per class; received {len(names)}.")
     return matrix, names

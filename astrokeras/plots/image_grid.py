@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrokeras.plots.blank import blank_figure, names_of
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -31,9 +33,6 @@ def image_grid(images, labels: np.ndarray, names: Sequence[str] | None = None, c
         >>> len(figure.axes)
         15
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     labels = np.asarray(labels)
     if len(images.shape) != 4 or images.shape[-1] not in (1, 3) or labels.shape != images.shape[:1]:
         raise ValueError(
@@ -41,9 +40,8 @@ def image_grid(images, labels: np.ndarray, names: Sequence[str] | None = None, c
             f"{labels.shape}."
         )
     count = int(labels.max()) + 1
-    names = [str(i) for i in range(count)] if names is None else list(names)
-    figure = Figure(figsize=(1.1 * columns + 1.4, 1.1 * count), layout="constrained")
-    FigureCanvasAgg(figure)
+    names = names_of(names, count)
+    figure = blank_figure(1.1 * columns + 1.4, 1.1 * count)
     for row, all_axes in enumerate(figure.subplots(count, columns, squeeze=False)):
         chosen = np.flatnonzero(labels == row)[:columns]
         for axes, index in zip(all_axes, chosen, strict=False):

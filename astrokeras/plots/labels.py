@@ -8,6 +8,7 @@ import rich.box
 import rich.table
 
 from astrokeras import metrics
+from astrokeras.plots.blank import blank_figure, names_of, slanted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def label_table(
     """
     found = metrics.label_scores(truth, scores, thresholds)
     count = truth.shape[1]
-    names = [str(i) for i in range(count)] if names is None else list(names)
+    names = names_of(names, count)
     table = rich.table.Table(title=title or None, box=rich.box.SIMPLE_HEAD)
     table.add_column("label")
     for heading in ("examples", "threshold", *found):
@@ -68,21 +69,16 @@ def label_scores(
         >>> len(astrokeras.plots.label_scores(np.eye(3), np.eye(3)).axes)
         1
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     found = metrics.label_scores(truth, scores, thresholds)
     count = truth.shape[1]
-    names = [str(i) for i in range(count)] if names is None else list(names)
-    figure = Figure(figsize=(max(5.0, 0.35 * count + 2), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    names = names_of(names, count)
+    figure = blank_figure(max(5.0, 0.35 * count + 2), 3.6)
     axes = figure.add_subplot()
     places = np.arange(count)
     axes.bar(places, found["F1"], color="#9ecae1", label="F1")
     axes.plot(places, found["precision"], "v", color="#d95f0e", markersize=5, label="precision")
     axes.plot(places, found["recall"], "^", color="#31a354", markersize=5, label="recall")
-    slanted = max(map(len, names)) > 3
-    axes.set_xticks(places, names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
+    axes.set_xticks(places, names, **slanted(names))
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("label")
     axes.set_title(f"{title}{', ' if title else ''}macro F1 {found['F1'].mean():.3f} of {len(truth)}")

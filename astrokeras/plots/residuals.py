@@ -7,6 +7,8 @@ import numpy as np
 import rich.box
 import rich.table
 
+from astrokeras.plots.blank import blank_figure, names_of
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -34,7 +36,7 @@ def residual_table(
     """
     error = prediction - truth
     count = error.shape[1]
-    names = [str(i) for i in range(count)] if names is None else list(names)
+    names = names_of(names, count)
     table = rich.table.Table(title=title or None, box=rich.box.SIMPLE_HEAD)
     table.add_column("output")
     for heading in ("mean of truth", "bias", "scatter", "rmse"):
@@ -65,9 +67,7 @@ def residuals(truth: np.ndarray, prediction: np.ndarray, title: str = "") -> "Fi
         >>> len(astrokeras.plots.residuals(np.zeros((5, 2)), np.ones((5, 2))).axes)
         3
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
 
     truth, prediction = np.asarray(truth, float), np.asarray(prediction, float)
     if truth.shape != prediction.shape or truth.ndim != 2:
@@ -77,8 +77,7 @@ def residuals(truth: np.ndarray, prediction: np.ndarray, title: str = "") -> "Fi
     error = prediction - truth
     known = np.isfinite(error)
     several = truth.shape[1] > 1
-    figure = Figure(figsize=(11 if several else 7.5, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(11 if several else 7.5, 3.6)
     left, middle, *right = figure.subplots(1, 3 if several else 2)
     both = np.concatenate([truth[known], prediction[known]])
     low, high = both.min(), both.max()
