@@ -16,13 +16,16 @@ except ModuleNotFoundError as error:
 from astrokeras import layers as layers
 from astrokeras import losses as losses
 from astrokeras import metrics as metrics
+from astrokeras import models as models
 from astrokeras.cost import cost as cost
+from astrokeras.parameters import Parameter as Parameter
 
 __version__ = "0.1.0"
 
-_ROOMS = ("applications", "augmentation", "backend", "callbacks", "datasets", "explain", "judging", "plots", "runtime")
-_ROOMS += ("training", "weights")
+_ROOMS = ("applications", "augmentation", "backend", "boxes", "callbacks", "datasets", "detections", "explain")
+_ROOMS += ("judging", "parameters", "plots", "runtime", "training", "weights")
 _NAMES = {
+    "Detections": "detections",
     "Network": "network",
     "configure": "runtime",
     "judge": "judging",
@@ -30,7 +33,7 @@ _NAMES = {
     "read_card": "saving",
     "save_model": "saving",
 }
-__all__ = sorted(["layers", "losses", "metrics", "cost", *_ROOMS, *_NAMES])
+__all__ = sorted(["layers", "losses", "metrics", "models", "cost", "Parameter", *_ROOMS, *_NAMES])
 
 
 def __getattr__(name: str):

@@ -103,3 +103,43 @@ def fused_batch_norm(x, gamma, beta, epsilon: float) -> tuple:
     )
     count = tf.cast(tf.size(x) // x.shape[-1], "float32")  # the kernel's variance is the unbiased one
     return y, mean, variance * (count - 1) / count
+
+
+def gradient(function, x, *, compiled: bool = False):
+    """Return the gradient of a function with one scalar result, which `keras.ops` cannot give.
+
+    Args:
+        function: takes a tensor, returns a scalar tensor.
+        x: tensor or array of float32.
+        compiled: compile with XLA first (TensorFlow, JAX).
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> import numpy as np, keras
+        >>> from astrokeras import backend
+        >>> slope = backend.gradient(lambda x: keras.ops.sum(x**2), np.array([1.0, 2.0], "float32"))
+        >>> keras.ops.convert_to_numpy(slope).tolist()
+        [2.0, 4.0]
+    """
+    name = keras.config.backend()
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        def derive(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = function(x)
+            return tape.gradient(y, x)
+
+        return (tf.function(derive, jit_compile=True) if compiled else derive)(tf.convert_to_tensor(x))
+    if name == "jax":
+        import jax
+
+        derive = jax.grad(function)
+        return (jax.jit(derive) if compiled else derive)(jax.numpy.asarray(x))
+    import torch
+
+    x = keras.ops.convert_to_tensor(x).clone().detach().requires_grad_(True)
+    return torch.autograd.grad(function(x), x)[0]

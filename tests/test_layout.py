@@ -14,13 +14,17 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "astrokeras"
 ROOMS = [
     "backend",
+    "boxes",
+    "parameters",
     "runtime",
     "layers",
     "losses",
     "metrics",
     "plots",
+    "detections",
     "augmentation",
     "datasets",
+    "models",
     "saving",
     "weights",
     "network",

@@ -11,3 +11,10 @@ from astrokeras.applications.molecular_spectra_cnn import molecular_spectra_cnn 
 from astrokeras.applications.resnet import resnet as resnet
 from astrokeras.applications.stellar_spectra_cnn import stellar_spectra_cnn as stellar_spectra_cnn
 from astrokeras.applications.voc_cutout_classifier import voc_cutout_classifier as voc_cutout_classifier
+from astrokeras.applications.yolo import yolo as yolo
+from astrokeras.applications.yolo import yolo_coco as yolo_coco
+from astrokeras.applications.yolo import yolo_voc416 as yolo_voc416
+from astrokeras.applications.yolo_lines import yolo_lines as yolo_lines
+from astrokeras.applications.yolo_sdc1 import yolo_sdc1 as yolo_sdc1
+from astrokeras.applications.yolo_sdc2 import yolo_sdc2 as yolo_sdc2
+from astrokeras.applications.yolo_voc import yolo_voc as yolo_voc

@@ -1,20 +1,37 @@
 """Sets of labelled data: loaders of published ones, simulators, and batches for `fit`."""
 
 from astrokeras.datasets.asirra import asirra as asirra
+from astrokeras.datasets.check_targets import check_targets as check_targets
+from astrokeras.datasets.check_targets import pad_objects as pad_objects
+from astrokeras.datasets.check_targets import unpad_targets as unpad_targets
+from astrokeras.datasets.cianna_targets import cianna_targets as cianna_targets
+from astrokeras.datasets.cianna_targets import to_cianna_targets as to_cianna_targets
 from astrokeras.datasets.cifar10 import CIFAR10_CLASSES as CIFAR10_CLASSES
 from astrokeras.datasets.cifar10 import cifar10 as cifar10
+from astrokeras.datasets.coco_classes import COCO_CLASSES as COCO_CLASSES
+from astrokeras.datasets.coco_json import coco_json as coco_json
+from astrokeras.datasets.cutouts import cutouts as cutouts
+from astrokeras.datasets.detection_dataset import DetectionDataset as DetectionDataset
+from astrokeras.datasets.detection_set import DetectionSet as DetectionSet
 from astrokeras.datasets.files import arrays as arrays
 from astrokeras.datasets.galaxy_zoo2 import galaxy_zoo2 as galaxy_zoo2
 from astrokeras.datasets.image_dataset import ImageDataset as ImageDataset
 from astrokeras.datasets.image_files import ImageFiles as ImageFiles
 from astrokeras.datasets.image_files import image_folder as image_folder
 from astrokeras.datasets.mnist import mnist as mnist
+from astrokeras.datasets.original_images import OriginalImages as OriginalImages
+from astrokeras.datasets.set_statistics import SetStatistics as SetStatistics
 from astrokeras.datasets.simulated_digits import simulated_digits as simulated_digits
 from astrokeras.datasets.simulated_extinction import simulated_extinction as simulated_extinction
 from astrokeras.datasets.simulated_galaxies import GALAXY_CLASSES as GALAXY_CLASSES
 from astrokeras.datasets.simulated_galaxies import simulated_galaxies as simulated_galaxies
 from astrokeras.datasets.simulated_molecular_spectra import simulated_molecular_spectra as simulated_molecular_spectra
+from astrokeras.datasets.simulated_scenes import SCENE_CLASSES as SCENE_CLASSES
+from astrokeras.datasets.simulated_scenes import simulated_scenes as simulated_scenes
 from astrokeras.datasets.simulated_spectra import simulated_spectra as simulated_spectra
 from astrokeras.datasets.simulated_textures import simulated_textures as simulated_textures
 from astrokeras.datasets.stellar_spectra import SPECTRAL_TYPES as SPECTRAL_TYPES
 from astrokeras.datasets.stellar_spectra import stellar_spectra as stellar_spectra
+from astrokeras.datasets.voc_folder import VOC_CLASSES as VOC_CLASSES
+from astrokeras.datasets.voc_folder import voc_folder as voc_folder
+from astrokeras.datasets.yolo_text import yolo_text as yolo_text

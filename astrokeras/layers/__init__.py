@@ -7,3 +7,5 @@ from astrokeras.layers.normalization import GroupNormalization as GroupNormaliza
 from astrokeras.layers.normalization import LocalResponseNormalization as LocalResponseNormalization
 from astrokeras.layers.pooling import InternalPadding as InternalPadding
 from astrokeras.layers.pooling import PaddedPooling as PaddedPooling
+from astrokeras.layers.stretch import Stretch as Stretch
+from astrokeras.layers.yolo_head import YoloHead as YoloHead

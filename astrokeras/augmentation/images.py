@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import threading
+import types
 from collections.abc import Callable
 
 import numpy as np
@@ -157,10 +158,16 @@ def check_version() -> None:
         raise ImportError(f"Expected albumentations {VERSION}; found {found}: {advice}")
 
 
-def _compose(settings: dict, size: tuple[int, int]) -> Callable:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for news at import
-    import albumentations as A
+def imported() -> types.ModuleType:
+    """Return Albumentations, kept from asking the network for news."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    import albumentations
 
+    return albumentations
+
+
+def _compose(settings: dict, size: tuple[int, int]) -> Callable:
+    A = imported()
     p = settings["probability"]
     steps = []
     if settings["flip"] in ("horizontal", "both"):

@@ -1,7 +1,7 @@
 """Network: build a network layer by layer, as the course and CIANNA write it."""
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import rich.console
@@ -9,12 +9,13 @@ import rich.table
 
 from astrokeras import layers, plots
 from astrokeras.layers.pooling import per_axis
+from astrokeras.models import YoloDetector
+from astrokeras.network.activations import Activation, activation_layer, split_activation
+from astrokeras.parameters import Parameter, columns
 from astrokeras.weights import load
 
 DEFAULT = "default"
 WIDTH = 100  # characters of the table of the layers
-OUTPUT_ACTIVATIONS = ("softmax", "sigmoid")  # kept in float32 under mixed precision
-Activation = str | Callable | keras.layers.Layer | None
 
 
 class Network:
@@ -74,11 +75,25 @@ class Network:
         self.default_activation = activation
         self.kernel_initializer = kernel_initializer
         self.verbose = verbose
-        self._input = keras.Input(shape, name="input")
-        self._x = self._input
+        self._input = self._x = keras.Input(shape, name="input")
         self._marks = {}
         self._counts = {}
         self._rows = []
+        self._detector = None
+
+    @classmethod
+    def after(cls, model: keras.Model, activation: Activation = "relu_leaky", **kwargs) -> "Network":
+        """Continue behind the output of a functional model, such as a pretrained one without its top.
+
+        Args:
+            model: with one input and one output; its layers, weights and names become part of the network.
+            activation: as for `Network`, likewise the other arguments.
+            **kwargs: `kernel_initializer`, `name`, `verbose`.
+        """
+        net = cls(model.input_shape[1:], activation, **kwargs)
+        net._input, net._x = model.inputs[0], model.outputs[0]
+        net._rows = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+        return net
 
     # ---- layers with weights
 
@@ -269,10 +284,14 @@ class Network:
             raise ValueError(f"{self.name}, {name}: expected scale > 0; received {scale!r}.")
         return self._add(keras.layers.Rescaling(1.0 / scale, -mean / scale, name=name))
 
+    def stretch(self, *, name: str = "normalization", **settings) -> "Network":
+        """Cut, scale and bend the input (`layers.Stretch`), as the first, named layer of the model."""
+        return self._add(layers.Stretch(name=name, **settings))
+
     def activation(self, activation: Activation, *, name: str | None = None) -> "Network":
         """Apply an activation on its own."""
         name = self._name("activation", name)
-        return self._add(self._activation_layer(activation, name))
+        return self._add(activation_layer(activation, name, self.name))
 
     def dropout(self, rate: float, *, name: str | None = None) -> "Network":
         """Drop a share `rate` of the values in training (Keras's: the others are rescaled)."""
@@ -318,6 +337,39 @@ class Network:
             )
         return self._add(keras.layers.Concatenate(axis=-1, name=name), other)
 
+    # ---- detection
+
+    def yolo(
+        self,
+        priors,
+        classes: int = 0,
+        parameters: Sequence[Parameter] = (),
+        *,
+        class_softmax: bool = False,
+        slopes: dict | None = None,
+        fit_dims: int | None = None,
+        loss: dict | None = None,
+        **detector,
+    ) -> "Network":
+        """End with a YOLO detector: a linear 1x1 convolution and a `layers.YoloHead`; `build` makes a `YoloDetector`.
+
+        Args:
+            priors: sizes in pixels of the input, one row per box, x first.
+            classes: number of classes.
+            parameters: predicted for each box.
+            class_softmax: classes exclude each other; `slopes`, `fit_dims`: as in `layers.YoloHead`.
+            slopes: (slope, max, min) of each part.
+            fit_dims: number of axes to fit.
+            loss: settings of `losses.YoloLoss`.
+            **detector: `class_names`, `score_threshold`, `nms_threshold`, ... of `models.YoloDetector`.
+        """
+        self._spatial("yolo")
+        options = {"class_softmax": class_softmax, "slopes": slopes, "fit_dims": fit_dims}
+        head = layers.YoloHead(priors, classes, columns(parameters), **options, name="yolo")
+        self.conv(head.boxes * head.columns, 1, activation="linear", name="yolo_logits")
+        self._detector = {"loss": loss, "parameters": parameters} | detector
+        return self._add(head)
+
     # ---- the result
 
     @property
@@ -326,13 +378,16 @@ class Network:
         return tuple(self._x.shape[1:])
 
     def build(self, weights=None, application: str | None = None) -> keras.Model:
-        """Return the functional `keras.Model` from the input to this place.
+        """Return the functional `keras.Model` from the input to this place (a `YoloDetector` behind `yolo`).
 
         Args:
             weights: `None`, a name known for the application, or a `.keras` or `.weights.h5` file.
             application: whose names `weights` may use; defaults to the network's name.
         """
-        model = keras.Model(self._input, self._x, name=self.name)
+        if self._detector is None:
+            model = keras.Model(self._input, self._x, name=self.name)
+        else:
+            model = YoloDetector(self._input, self._x, **self._detector, name=self.name)
         return load(model, weights, application or self.name)
 
     def summary(self) -> None:
@@ -364,49 +419,25 @@ class Network:
         self, kind, shape: dict, activation: Activation, dropout: float, use_bias: bool, name: str
     ) -> "Network":
         """Add a convolution or dense layer, then what its activation and dropout need behind it."""
-        function, behind = self._split(activation, name)
+        activation = self.default_activation if _is_default(activation) else activation
+        function, behind = split_activation(activation, f"{self.name}, {name}")
         initializer = self.kernel_initializer
         self._add(kind(**shape, activation=function, use_bias=use_bias, kernel_initializer=initializer, name=name))
         return self._finish(behind, dropout, name)
 
     def _finish(self, activation: Activation, dropout: float, name: str) -> "Network":
         if activation not in (None, "linear"):
-            self._add(self._activation_layer(activation, f"{name}_activation"))
+            self._add(activation_layer(activation, f"{name}_activation", self.name))
         if dropout:
             self.dropout(dropout, name=f"{name}_dropout")
         return self
 
-    def _split(self, activation: Activation, name: str):
-        """Split an activation into what the layer itself computes and what a layer behind it does."""
-        if isinstance(activation, str) and activation == DEFAULT:
-            activation = self.default_activation
-        if isinstance(activation, keras.layers.Layer) or activation in OUTPUT_ACTIVATIONS:
-            return None, activation
-        return self._function(activation, name), None
-
-    def _activation_layer(self, activation: Activation, name: str) -> keras.layers.Layer:
-        if isinstance(activation, keras.layers.Layer):
-            return type(activation).from_config(activation.get_config() | {"name": name})
-        if activation in OUTPUT_ACTIVATIONS:
-            return keras.layers.Activation(activation, dtype="float32", name=name)
-        return keras.layers.Activation(self._function(activation, name), name=name)
-
-    def _function(self, activation: Activation, name: str):
-        if activation == "relu_leaky":
-            return layers.relu_leaky
-        try:
-            return keras.activations.get(activation)
-        except ValueError:
-            raise ValueError(
-                f'{self.name}, {name}: expected activation to be "relu_leaky", a name of keras.activations, a '
-                f"function or a layer; received {activation!r}."
-            ) from None
-
     def _name(self, kind: str, name: str | None) -> str:
-        if name is None:
+        taken = {layer.name for layer in self._rows}
+        while name is None or (name in taken and name == f"{kind}{self._counts.get(kind)}"):
             self._counts[kind] = self._counts.get(kind, 0) + 1
             name = f"{kind}{self._counts[kind]}"
-        if any(layer.name == name for layer in self._rows):
+        if name in taken:
             raise ValueError(f"{self.name}: a layer is named {name!r} already; choose another name.")
         return name
 
@@ -460,3 +491,7 @@ class Network:
 def _unpack(values: tuple[int, ...]):
     """Keras's 1-D layers take a number where the others take one per axis."""
     return values[0] if len(values) == 1 else values
+
+
+def _is_default(activation: Activation) -> bool:
+    return isinstance(activation, str) and activation == DEFAULT
