@@ -14,10 +14,10 @@ from rich.progress import track
 
 from astrokeras import applications, plots, runtime, saving, training, weights
 from astrokeras.cost import cost
-from astrokeras.demo import EPOCHS, demo
+from astrokeras.demo import EPOCHS, FIELDS, demo
 
 EXAMPLES = """examples:
-  astrokeras demo                                   the whole job on simulated digits, in about a minute
+  astrokeras demo                                   the whole job on simulated radio fields, in about two minutes
   astrokeras train lenet5 --epochs 5 --out my.keras
   astrokeras train resnet --data cifar-10-python.tar.gz --augment --set depth=32 --out r32.keras
   astrokeras train galaxy_zoo2 --data gz2_images_64x64 --augment --out galaxies.keras
@@ -66,10 +66,10 @@ def _parser() -> _Parser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
-    sub = commands.add_parser("demo", help="build, train, judge, save and reopen a network, in about a minute")
+    sub = commands.add_parser("demo", help="train a detector of radio sources, judge, save and reopen it: two minutes")
     sub.add_argument("--out", default="demo", metavar="FOLDER", help="where to write (default: demo)")
     sub.add_argument(
-        "--epochs", type=int, default=EPOCHS, help=f"passes over the 10 000 simulated digits (default: {EPOCHS})"
+        "--epochs", type=int, default=EPOCHS, help=f"passes over the {FIELDS} simulated fields (default: {EPOCHS})"
     )
     sub.set_defaults(run=_demo)
 

@@ -13,16 +13,34 @@ MIXED = "mixed_float16" if astrokeras.backend.has_gpu() else "mixed_bfloat16"  #
 
 
 def random_batch(model, count=4, seed=0):
-    """Inputs in the range that the model takes, and class labels."""
+    """Inputs in the range that the model takes, and class labels or boxes."""
     rng = np.random.default_rng(seed)
+    if isinstance(model, astrokeras.models.YoloDetector):
+        return random_scene(model, count, rng)
     x = rng.random((count, *model.input_shape[1:]), "float32")
     if any(layer.name == "normalization" for layer in model.layers):
         x *= 255
     return x, rng.integers(0, model.output_shape[-1], count)
 
 
+def random_scene(model, count, rng):
+    """Noise, and three objects in each image (the last one padding) with the parameters that the model asks for."""
+    size = np.array(model.input_shape[1:-1][::-1])
+    x = rng.random((count, *model.input_shape[1:]), "float32") * 255
+    centers, halves = rng.uniform(0.1, 0.9, (count, 3, len(size))) * size, rng.uniform(1, 8, (count, 3, len(size)))
+    y = {"boxes": np.concatenate([centers - halves, centers + halves], -1).astype("float32")}
+    y["labels"] = np.array([[0, max(0, model.settings.classes - 1), -1]] * count, "int32")
+    if model.parameters:
+        ranges = [(0, 90) if one.angle else one.range for one in model.parameters]
+        y["params"] = np.array([[[high / 2 for _, high in ranges]] * 3] * count, "float32")
+    return x, y
+
+
 def fit_once(model, x, y):
     """One step of `fit`; return the loss."""
+    if isinstance(y, dict):
+        model.compile("sgd")
+        return model.fit(x, y, batch_size=len(x), epochs=1, verbose=0).history["loss"][0]
     last = model.layers[-1].get_config().get("activation")
     if last != "softmax":  # labels, values
         y = np.eye(model.output_shape[-1], dtype="float32")[y]
@@ -54,7 +72,10 @@ def check_application(build, arguments, output_shape, bad, sentence, folder):
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
     assert "keras.src" not in json.dumps(config["config"]), "a private path of Keras in a user's file"
-    np.savez(path.with_suffix(".npz"), x=x, y=model.predict(x, verbose=0))
+    found = {"x": x, "y": model.predict(x, verbose=0)}
+    if isinstance(y, dict):
+        found["boxes"] = model.detect(x[:1], score_threshold=0.2)[0].boxes
+    np.savez(path.with_suffix(".npz"), **found)
 
     assert np.isfinite(fit_once(model, x, y))
     before = keras.config.dtype_policy()

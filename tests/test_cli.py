@@ -3,9 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+from astropy.table import QTable
 from PIL import Image
 
 import astrokeras
+from astrokeras import demo
 from astrokeras.cli import main
 from tests.test_training import small_set
 
@@ -48,16 +50,58 @@ def test_train_then_predict(tmp_path, rng, capsys):
 
 def test_demo_does_the_whole_job(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["demo", "--epochs", "1"]) == 0
+    for name, value in {"FIELDS": 120, "VALIDATION": 10, "HELD_OUT": 128}.items():
+        monkeypatch.setattr(f"astrokeras.demo.{name}", value)
+    assert main(["demo", "--epochs", "4"]) == 0
     files = sorted(path.name for path in (tmp_path / "demo").iterdir())
-    assert files == ["confusion_matrix.png", "lenet5_digits.keras", "report.md"]
+    assert files == ["catalogue.ecsv", "detections.png", "radio_sources.keras", "report.md"]
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     shown = capsys.readouterr().out
-    for step in ("1. Build", "2. Train", "3. Judge", "4. Save", "recall"):
+    for step in ("1. Simulate", "2. Build", "3. Train", "4. Detect", "5. Save", "purity", "completeness", "average"):
         assert step in shown
     report = (tmp_path / "demo" / "report.md").read_text()
     assert "reopened in another process" in report and '"command": "astrokeras demo"' in report
-    assert astrokeras.load_model(tmp_path / "demo" / "lenet5_digits.keras").name == "lenet5"
+    with Image.open(tmp_path / "demo" / "detections.png") as figure:
+        assert figure.size[0] > 600
+    catalogue = QTable.read(tmp_path / "demo" / "catalogue.ecsv")
+    assert [str(catalogue[name].unit) for name in ("x_min", "flux", "bmaj", "bmin", "pa")] == [
+        "pix", "Jy", "arcsec", "arcsec", "deg"
+    ]  # fmt: skip
+    detector = astrokeras.load_model(tmp_path / "demo" / "radio_sources.keras")
+    _, held_out = astrokeras.datasets.simulated_radio_fields(1, 1, seed=1, **demo._sky(128))
+    found = detector.detect(held_out.images)[0]
+    assert len(found) == len(catalogue) > 0
+    np.testing.assert_allclose(catalogue["flux"].value, found.params[:, 0], rtol=1e-3)
+
+
+def test_demo_judges_purity_completeness_and_errors():
+    truth = {"boxes": [[0, 0, 8, 8], [20, 20, 30, 30], [40, 0, 50, 8], [0, 40, 8, 50]], "labels": [0] * 4}
+    truth["params"] = [[1e-5, 5, 2, 88], [2e-5, 4, 2, 10], [1e-5, 4, 4, 0], [1e-5, 4, 4, 0]]
+    held_out = astrokeras.datasets.DetectionSet(np.zeros((1, 64, 64, 1), "float32"), [truth])
+    boxes = [[0, 0, 8, 9], [20, 20, 30, 30], [50, 50, 60, 60], [0, 0, 9, 8], [40, 0, 50, 8], [0, 40, 8, 50]]
+    params = [
+        [1.2e-5, 5, 2, -88],
+        [2e-5, 3, 2, 10],
+        [1e-6, 1, 1, 0],
+        [1.2e-5, 5, 2, -88],
+        [1e-5, 4, 4, 50],
+        [1e-5, 4, 4, 0],
+    ]
+
+    class Detector:
+        def detect(self, images, score_threshold=0.5):
+            found = astrokeras.Detections(boxes, [0.9, 0.8, 0.7, 0.6, 0.3, 0.2], params=params)
+            return [found[found.scores >= score_threshold]]
+
+    measured, found = demo._judge(Detector(), held_out)
+    assert (measured["objects"], measured["detections"], len(found)) == (4, 4, 4)
+    assert measured["purity"] == 2 / 4, "a duplicate and an empty box are false"
+    assert measured["completeness"] == 2 / 4
+    assert measured["average_precision"] == pytest.approx(0.5 + 0.5 * 4 / 6)
+    assert measured["flux_error"] == pytest.approx(0.2) and measured["bmaj_error"] == pytest.approx(0)
+    assert measured["angle_error"] == pytest.approx(4), "88 and -88 degrees differ by 4"
+    threshold = demo._best_threshold(Detector(), held_out)
+    assert threshold == pytest.approx(0.2), "4 of 6 and 4 of 4: the harmonic mean is 0.8; 2 of 2 and 2 of 4: 0.67"
 
 
 BAD = [
@@ -79,6 +123,7 @@ BAD = [
     (["predict", "lenet5", "bad.png", "--weights", "mnist", "--top", "11"], "Expected --top in 1..10"),
     (["predict", "bad.keras", "bad.png"], "damaged or of another kind"),
     (["predict", "m.keras", "a.png", "--weights", "mnist"], "Expected --weights with one of"),
+    (["demo", "--epochs", "0"], "Expected epochs >= 1"),
     (["demo", "--out", "bad.png"], "is a file: choose another --out"),
 ]
 

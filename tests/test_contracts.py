@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -44,6 +45,23 @@ APPLICATIONS = {
         "expected input_shape to be",
     ),
     "stellar_spectra_cnn": ({"input_shape": (128, 1)}, (7,), {"input_shape": (8, 1)}, "too small"),
+    "yolo": (
+        {"input_shape": (64, 64, 3), "classes": 2, "priors": [[16, 16], [32, 32]]},
+        (2, 2, 20),
+        {"backbone": "darknet53"},
+        'expected backbone to be "darknet19"',
+    ),
+    "yolo_coco": ({"input_shape": (32, 32, 3)}, (1, 1, 440), {"input_shape": (48, 32, 3)}, "the grid divides"),
+    "yolo_lines": ({"input_shape": (64, 1), "classes": 2}, (4, 30), {"input_shape": (72, 1)}, "the grid divides"),
+    "yolo_sdc1": ({"input_shape": (32, 32, 1)}, (2, 2, 117), {"input_shape": (40, 32, 1)}, "the grid divides"),
+    "yolo_sdc2": (
+        {"input_shape": (32, 16, 16, 1)},
+        (2, 2, 2, 14),
+        {"input_shape": (32, 12, 16, 1)},
+        "the grid divides",
+    ),
+    "yolo_voc": ({"input_shape": (64, 64, 3)}, (2, 2, 140), {"priors": [[8, 8], [8]]}, "priors as rows"),
+    "yolo_voc416": ({"input_shape": (32, 32, 3)}, (1, 1, 140), {"classes": -1}, "classes >= 0"),
     "voc_cutout_classifier": (
         {"input_shape": (32, 32, 3), "classes": 3, "background": True},
         (4,),
@@ -58,6 +76,14 @@ LAYERS = {
     "LocalResponseNormalization": ({"depth": 3, "k": 2.0, "alpha": 0.5, "beta": 0.75}, (5, 5, 4)),
     "PaddedPooling": ({"pool_size": 3, "kind": "average", "strides": 2, "padding": 1}, (5, 6, 4)),
     "InternalPadding": ({"amount": [1, 2]}, (4, 5, 2)),
+    "Stretch": (
+        {"clip": [-1.0, 2.0], "offset": 0.5, "scale": 2.0, "function": "tanh", "sigma": [1.0, 2.0, 1.0, 0.5]},
+        (5, 5, 4),
+    ),
+    "YoloHead": (
+        {"priors": [[4.0, 6.0], [8.0, 8.0]], "classes": 2, "params": 1, "class_softmax": True, "fit_dims": 2},
+        (3, 3, 22),
+    ),
 }
 LOSSES = {"VoteCounts": ({"questions": (3, 2)}, (5,))}
 METRICS = {"ConfusionMatrix": {"classes": 3}}
@@ -71,22 +97,29 @@ import astrokeras, keras, numpy
 found = {}
 for path in glob.glob(sys.argv[1] + "/*.keras"):
     case = numpy.load(path[:-6] + ".npz")
-    found[path] = float(abs(keras.models.load_model(path).predict(case["x"], verbose=0) - case["y"]).max())
+    model = keras.models.load_model(path)
+    found[path] = float(abs(model.predict(case["x"], verbose=0) - case["y"]).max())
+    if "boxes" in case:
+        boxes = model.detect(case["x"][:1], score_threshold=0.2)[0].boxes
+        assert boxes.shape == case["boxes"].shape and len(boxes) > 0, path
+        apart = abs(boxes[:, None] - case["boxes"][None]).max(-1)
+        assert max(apart.min(0).max(), apart.min(1).max()) < 1e-2, path
 print(json.dumps(found))
 """
 
 
-def classes_of(room):
-    return {name for name in vars(room) if name[0].isupper() and isinstance(getattr(room, name), type)}
+def classes_of(room, kind=object):
+    things = {name: thing for name, thing in vars(room).items() if name[0].isupper() and isinstance(thing, type)}
+    return {name for name, thing in things.items() if issubclass(thing, kind)}
 
 
 def test_every_public_name_has_a_case():
     builders = {name for name, value in vars(applications).items() if callable(value)} - {"decode_predictions"}
     assert builders == set(APPLICATIONS)
     assert classes_of(layers) == set(LAYERS)
-    assert classes_of(losses) == set(LOSSES)
-    assert classes_of(metrics) == set(METRICS)
-    assert classes_of(callbacks) == set(CALLBACKS)
+    assert classes_of(losses, keras.losses.Loss) == set(LOSSES) | {"YoloLoss"}  # tests/test_yolo_loss.py
+    assert classes_of(metrics, keras.metrics.Metric) == set(METRICS)
+    assert classes_of(callbacks) == set(CALLBACKS) | {"DetectionScore"}  # tests/test_mean_average_precision.py
 
 
 @pytest.fixture(scope="module")

@@ -12,5 +12,6 @@ from astrokeras.boxes.geometry import grid_intervals as grid_intervals
 from astrokeras.boxes.geometry import interval_iou as interval_iou
 from astrokeras.boxes.geometry import intervals as intervals
 from astrokeras.boxes.geometry import iou as iou
+from astrokeras.boxes.priors import kmeans_priors as kmeans_priors
 from astrokeras.boxes.suppression import suppress as suppress
 from astrokeras.boxes.suppression import suppress_padded as suppress_padded

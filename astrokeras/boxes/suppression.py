@@ -1,4 +1,4 @@
-"""Suppression of duplicate boxes: greedy, exact, n-D, on the host for any number of boxes and in-graph for a fixed one."""
+"""Suppression of duplicate boxes: greedy, exact, n-D; on the host for any number of boxes, in-graph for a fixed one."""
 
 import itertools
 import warnings
@@ -9,7 +9,7 @@ import numpy as np
 
 from astrokeras.boxes.geometry import IOU_KINDS, centers_and_sizes, interval_iou, intervals, iou
 
-_CANDIDATES = 32  # pairs that are looked at together, for each box: bounds the memory
+_CANDIDATES = 16  # most pairs that are looked at together, for each box: bounds the memory
 _PART = 2**14  # boxes that are looked up at once
 _PIECE = 2**16  # pairs whose overlap is computed at once: small enough for the processor's cache
 _LEVELS = 40  # classes of size, each half of the one before
@@ -81,10 +81,11 @@ class _Field:
         rank = np.empty(len(self.order), int)
         rank[self.order] = np.arange(len(self.order))
         place = _in_space(boxes.T[: boxes.shape[1] // 2])
-        self.rank, self.labels, self.corners = rank[place], labels[place], boxes.T.take(place, axis=1)
+        self.rank, self.labels = rank[place], labels[place]
+        self.corners = np.ascontiguousarray(boxes.take(place, axis=0).T)
         centers, sizes = centers_and_sizes(self.corners.T)
         self.centers, self.sizes = centers.T, sizes.T
-        self.span = np.ptp(self.centers, axis=1) + 1
+        self.span = 1.001 * np.ptp(self.centers, axis=1) + 1  # reaches everything
         self.slack = 8 * np.finfo("float64").eps * np.abs(self.corners).max() + 1e-17  # rounding of the centres
         unit = self.sizes.mean(axis=1, keepdims=True)
         self.extent = (self.sizes / np.where(unit > 0, unit, 1)).max(axis=0)
@@ -138,6 +139,7 @@ class _Field:
                     yield from self._around(members, searches)
 
     def _around(self, members, searches) -> Iterator[tuple]:
+        """Lay a grid over `members`, sort them by cell, and look around each box of `searches`."""
         dims = len(self.centers)
         center, size = self.centers.take(members, axis=1), self.sizes.take(members, axis=1)
         origin, span = center.min(axis=1), np.ptp(center, axis=1)
@@ -180,9 +182,9 @@ class _Field:
                 place += len(part)
                 for step in itertools.product((0, 1), repeat=dims - 1):
                     row = low[1:] + np.reshape(step, (-1, 1)).astype(int)
-                    from_, to = (_number([x, *row], cells, group) for x in (low[0], high[0]))
-                    start = np.maximum(_look_up(numbers, from_), after)
-                    counts = _look_up(numbers, to + 1) - start
+                    begin, end = (_number([x, *row], cells, group) for x in (low[0], high[0]))
+                    start = np.maximum(_look_up(numbers, begin), after)
+                    counts = _look_up(numbers, end + 1) - start
                     here = np.flatnonzero((counts > 0) & (row <= high[1:]).all(axis=0))
                     yield part[here], start[here], counts[here], members
 
@@ -230,8 +232,8 @@ def _look_up(numbers, wanted) -> np.ndarray:
 
 def _sorted(numbers) -> np.ndarray:
     """Return the order of integers from 0 on; two bytes at a time, which NumPy does in linear time."""
-    order = np.arange(len(numbers))
-    for shift in range(0, int(numbers.max(initial=0)).bit_length(), 16):
+    order = np.argsort(numbers.astype("uint16"), kind="stable")
+    for shift in range(16, int(numbers.max(initial=0)).bit_length(), 16):
         order = order[np.argsort((numbers >> shift).astype("uint16")[order], kind="stable")]
     return order
 
@@ -252,10 +254,10 @@ def _number(index, cells, group=0) -> np.ndarray:
 def _resolve(better, worse, rank, dropped) -> None:
     """Mark in `dropped` what the greedy loop drops, given the pairs `(better, worse)` that suppress.
 
-    A box that is the worse of no undecided pair is kept: no kept box can drop it any more. Its worse neighbours are
-    dropped, whatever else happens, and pairs with a decided box say nothing further. Each round decides all such boxes,
-    so the result is the greedy one. A chain of L boxes needs L / 2 rounds: where rounds decide little, one pass over the
-    pairs in order of the better box (final when its turn comes) ends it.
+    A box that is the worse of no undecided pair is kept, as all its better neighbours are dropped; its own worse
+    neighbours are dropped then, and pairs with a decided box say nothing further. By induction over the rank this is
+    the greedy result. A chain of L boxes needs L / 2 such rounds: where a round decides little, one pass over the pairs
+    in order of the better box, which is final when its turn comes, ends it.
     """
     while len(better):
         waits = np.zeros(len(rank), bool)
@@ -355,10 +357,10 @@ def suppress_padded(
             "Expected boxes (batch, n, 2 * dims), scores (batch, n) and labels (batch, n); received shapes "
             f"{tuple(boxes.shape)}, {tuple(scores.shape)} and {tuple(labels.shape)}."
         )
+    if scores.shape[1] == 0:  # argmax wants something to choose from
+        boxes, scores, labels = (ops.pad(x, [[0, 0], [0, 1], [0, 0]][: len(x.shape)]) for x in (boxes, scores, labels))
     scores = ops.where(scores > 0, scores, 0.0)  # NaN too
     found = ops.zeros_like(scores[:, :1], "int32") + ops.zeros((1, max_detections), "int32")
-    if scores.shape[1] == 0:
-        return ops.zeros((scores.shape[0], max_detections), "int32"), ops.zeros((scores.shape[0], max_detections), bool)
     slots, numbers = ops.arange(max_detections), ops.arange(ops.shape(scores)[1])
 
     def more(step, left, found, valid):
@@ -387,7 +389,7 @@ def suppress_padded(
 
 
 def _checked(boxes, scores, labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    boxes, scores = np.asarray(boxes, "float64", order="F"), np.asarray(scores, "float64")
+    boxes, scores = np.asarray(boxes, "float64"), np.asarray(scores, "float64")
     named = np.zeros(scores.shape, int) if labels is None else np.asarray(labels)
     if boxes.ndim != 2 or boxes.shape[1] not in (2, 4, 6) or not scores.shape == named.shape == boxes.shape[:1]:
         raise ValueError(

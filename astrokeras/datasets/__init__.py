@@ -26,6 +26,8 @@ from astrokeras.datasets.simulated_extinction import simulated_extinction as sim
 from astrokeras.datasets.simulated_galaxies import GALAXY_CLASSES as GALAXY_CLASSES
 from astrokeras.datasets.simulated_galaxies import simulated_galaxies as simulated_galaxies
 from astrokeras.datasets.simulated_molecular_spectra import simulated_molecular_spectra as simulated_molecular_spectra
+from astrokeras.datasets.simulated_radio_fields import RADIO_PARAMETERS as RADIO_PARAMETERS
+from astrokeras.datasets.simulated_radio_fields import simulated_radio_fields as simulated_radio_fields
 from astrokeras.datasets.simulated_scenes import SCENE_CLASSES as SCENE_CLASSES
 from astrokeras.datasets.simulated_scenes import simulated_scenes as simulated_scenes
 from astrokeras.datasets.simulated_spectra import simulated_spectra as simulated_spectra

@@ -83,9 +83,9 @@ class YoloHead(keras.layers.Layer):
         """Check the width and prepare the limits of each column."""
         if len(input_shape) not in (3, 4, 5) or input_shape[-1] != self.boxes * self.columns:
             raise ValueError(
-                f"{self.name}: expected logits (batch, [z, [y,]] x, {self.boxes * self.columns}) for {self.boxes} boxes "
-                f"of 8 + {self.classes} classes + {self.params} params columns; received shape {tuple(input_shape)}: give "
-                "the convolution in front so many filters."
+                f"{self.name}: expected logits (batch, [z, [y,]] x, {self.boxes * self.columns}) for {self.boxes} "
+                f"boxes of 8 + {self.classes} classes + {self.params} params columns; received shape "
+                f"{tuple(input_shape)}: give the convolution in front so many filters."
             )
         if self.fit_dims > len(input_shape) - 2:
             raise ValueError(
@@ -103,18 +103,17 @@ class YoloHead(keras.layers.Layer):
             sigmoid += [squashed] * width
         fixed = [axis >= self.fit_dims for axis in range(3)] * 2 + [False] * (self.columns - 6)
         neutral = [0.5] * 3 + [0.0] * (self.columns - 3)
-        self._slope, self._most, self._least, self._neutral = (
-            np.asarray(values, "float32") for values in (slope, most, least, neutral)
-        )
+        self._limits = [np.asarray(values, "float32") for values in (slope, least, most, neutral)]
         self._sigmoid, self._fixed = np.asarray(sigmoid), np.asarray(fixed)
 
     def call(self, inputs):
         """Activate logits."""
         x = ops.reshape(inputs, (-1, self.boxes, self.columns))  # TensorFlow's softmax takes 5 axes at most
-        scaled = x * self._slope
-        cut = straight_through(scaled, ops.clip(scaled, self._least, self._most))
+        slope, least, most, neutral = (ops.cast(values, x.dtype) for values in self._limits)
+        scaled = x * slope
+        cut = straight_through(scaled, ops.clip(scaled, least, most))
         activated = ops.where(self._sigmoid, ops.sigmoid(cut), cut)
-        activated = ops.where(self._fixed, self._neutral, activated)
+        activated = ops.where(self._fixed, neutral, activated)
         if self.class_softmax and self.classes:
             end = 8 + self.classes
             logits = x[..., 8:end]

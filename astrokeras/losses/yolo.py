@@ -1,7 +1,6 @@
 """CIANNA's YOLO loss in 1, 2 and 3 dimensions."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import keras
 import numpy as np
@@ -76,13 +75,7 @@ class YoloLoss(keras.losses.Loss):
     ):
         keras_own = {key: settings.pop(key) for key in ("name", "reduction", "dtype") if key in settings}
         super().__init__(**({"name": "yolo_loss"} | keras_own))
-        known = [item.name for item in fields(YoloSettings)]
-        unknown = sorted(set(settings) - set(known))
-        if unknown:
-            raise ValueError(
-                f"Expected the settings of YoloLoss to be among {', '.join(known[4:])}; received {', '.join(unknown)}."
-            )
-        self.settings = YoloSettings(priors, cell, classes, params, **settings)
+        self.settings = YoloSettings.checked(priors, cell, classes, params, **settings)
 
     def call(self, y_true, y_pred):
         """Return the loss of each image."""

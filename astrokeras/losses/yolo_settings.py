@@ -91,6 +91,17 @@ class YoloSettings:
                 raise ValueError(f"Expected {name} >= 0; received {getattr(self, name)}.")
         self.class_softmax, self.difficult = bool(self.class_softmax), bool(self.difficult)
 
+    @classmethod
+    def checked(cls, priors, cell, classes: int, params: int, **settings) -> "YoloSettings":
+        """Make settings, and refuse an unknown one with the list of the known ones."""
+        known = [item.name for item in fields(cls)]
+        unknown = sorted(set(settings) - set(known))
+        if unknown:
+            raise ValueError(
+                f"Expected the settings of YoloLoss to be among {', '.join(known[4:])}; received {', '.join(unknown)}."
+            )
+        return cls(priors, cell, classes, params, **settings)
+
     @property
     def sides(self) -> np.ndarray:
         """`(boxes, grid axes)`: the priors, at least 1 pixel, and 1 on axes that are not fitted."""

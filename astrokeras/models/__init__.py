@@ -1,3 +1,4 @@
 """Models whose `fit` is more than a loss of labels and outputs."""
 
+from astrokeras.models.sliding_window import SlidingWindowDetector as SlidingWindowDetector
 from astrokeras.models.yolo_detector import YoloDetector as YoloDetector

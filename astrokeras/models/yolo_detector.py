@@ -78,12 +78,15 @@ class YoloDetector(keras.Model):
         seed: int = 0,
         **kwargs,
     ):
+        policy = kwargs.pop("dtype", None)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        if policy is not None:
+            self.dtype_policy = keras.dtype_policies.get(policy)
         head = self.layers[-1]
         if not isinstance(head, YoloHead):
             raise ValueError(f"Expected the last layer to be a YoloHead; received {type(head).__name__}.")
         cell = _cell(inputs.shape[1:-1], outputs.shape[1:-1])
-        self.settings = YoloSettings(
+        self.settings = YoloSettings.checked(
             priors=head.priors,
             cell=cell,
             classes=head.classes,
@@ -106,11 +109,16 @@ class YoloDetector(keras.Model):
         self.nms_threshold = _plain(nms_threshold)
         self.nms_kind = nms_kind or self.settings.iou
         self.seed = seed
-        self.images_seen = keras.Variable(0, dtype="int32", trainable=False, name="images_seen")
         self._draws = keras.random.SeedGenerator(seed)
+        self._seen = keras.random.SeedGenerator(0)  # its counter counts images: a state that is no weight of the model
         self._calm = dataclasses.replace(self.settings, best_prior_rate=0, random_rate=0, random_startup=0)
         self._means = [keras.metrics.Mean(name) for name in (*self._parts(), *_WATCHED)]
         self._without_box = keras.metrics.Sum("without_box")
+
+    @property
+    def images_seen(self) -> int:
+        """Number of images that the model was trained on; saved with it."""
+        return int(self._seen.state[1])
 
     def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
         """Train, as `keras.Model.fit` does; targets given as arrays are checked first."""
@@ -135,11 +143,12 @@ class YoloDetector(keras.Model):
             pack_targets({name: ops.convert_to_tensor(values) for name, values in targets.items()}),
             y_pred,
             self.settings if training else self._calm,
-            images_seen=self.images_seen if training else None,
+            images_seen=self._seen.state[1] if training else None,
             seed=self._draws,
         )
         if training:
-            self.images_seen.assign_add(ops.shape(y_pred)[0])
+            state = self._seen.state
+            state.assign(state + ops.cast(ops.stack([0, ops.shape(y_pred)[0]]), state.dtype))
         weights = [] if sample_weight is None else keras.tree.flatten(sample_weight)
         weight = ops.cast(ops.reshape(weights[0], (-1,)), "float32") if weights else None
         for mean in self._means:
@@ -224,12 +233,12 @@ class YoloDetector(keras.Model):
 
     def save_own_variables(self, store):
         """Save the images seen and the state of chance with the weights."""
-        store["images_seen"] = ops.convert_to_numpy(self.images_seen)
+        store["images_seen"] = np.asarray(self.images_seen)
         store["draws"] = ops.convert_to_numpy(self._draws.state)
 
     def load_own_variables(self, store):
         """Take up the images seen and the state of chance."""
-        self.images_seen.assign(np.asarray(store["images_seen"]))
+        self._seen.state.assign(np.array([0, store["images_seen"][()]]))
         self._draws.state.assign(np.asarray(store["draws"]))
 
     def _parts(self) -> list[str]:
