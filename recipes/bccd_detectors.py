@@ -52,7 +52,8 @@ def fit(recipe: dict, train, epochs: int, seed: int, out: Path) -> float:
     size, canvas = recipe["size"], recipe["canvas"]
     small = train.resized(size)  # what the detector will see
     priors = boxes.kmeans_priors(np.concatenate([one["boxes"] for one in small.objects]), recipe["priors"], seed=seed)
-    print("priors:", [[round(side) for side in prior] for prior in priors])
+    priors = [[float(round(side)) for side in prior] for prior in priors]
+    print("priors:", priors)
     colours = augmentation.images(contrast=0.2, hue=6, saturation=20, value=10)
     moves = augmentation.fields(
         crop=size, zoom=tuple(size / canvas * factor for factor in recipe["scales"]), visible=0.4
@@ -169,8 +170,8 @@ DETECTORS = {
         "priors": 5,
         "batch_size": 16,
         "rate": 1e-3,
-        "weight_decay": 1e-3,
-        "epochs": 250,
+        "weight_decay": 0.05,
+        "epochs": 260,
     },
 }
 

@@ -1,5 +1,6 @@
 """Parameter and operation counts against the papers and published implementations."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -10,6 +11,57 @@ from astrokeras.applications import lenet5, resnet
 
 def trainable(model):
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+
+
+# trainable parameters, convolutions, pixels of a grid cell
+@pytest.mark.parametrize(
+    ("name", "parameters", "convolutions", "cell"),
+    [
+        ("yolo_voc", 1_842_108, 9, (32, 32)),
+        ("yolo_voc416", 48_269_516, 22, (32, 32)),
+        ("yolo_coco", 48_577_016, 22, (32, 32)),
+        ("yolo_sdc1", 12_621_373, 17, (16, 16)),  # 12.62 M in Cornu et al. 2024
+        ("yolo_sdc2", 3_847_234, 23, (8, 8, 16)),
+        ("yolo_lines", 157_080, 8, (16,)),
+    ],
+)
+def test_detectors_are_the_published_networks(name, parameters, convolutions, cell):
+    model = getattr(applications, name)()
+    assert trainable(model) == model.count_params() == parameters
+    assert sum("Conv" in type(layer).__name__ for layer in model.layers) == convolutions
+    assert model.settings.cell == cell
+    assert f"{parameters:,}" in getattr(applications, name).__doc__
+
+
+def test_detectors_have_cianna_settings():
+    """examples/PASCAL/pascal_train.py and examples/SKAO_SDC1/train_network.py of CIANNA 1.0."""
+    voc = applications.yolo_voc().settings
+    assert (voc.iou, voc.prior_distance, voc.strict_priors, voc.class_softmax) == ("diou", "offset", 3, True)
+    assert voc.noobj == [0.05, 0.1, 0.1, 0.1, 0.1]
+    assert voc.scales == {"position": 12, "size": 6, "probability": 0.5, "objectness": 6, "classes": 0.4, "params": 1}
+    assert voc.slopes["size"] == (0.5, 1.6, -1.6) and voc.difficult
+    assert [
+        layer.filters for layer in applications.yolo_voc().layers if "conv" in layer.name and hasattr(layer, "filters")
+    ] == [
+        *(24, 48, 96, 128, 256, 256, 256, 512),
+    ]
+    sdc1 = applications.yolo_sdc1()
+    assert sdc1.settings.noobj == [0.15] * 6 + [0.01] * 3
+    assert sdc1.settings.param_scales == [2, 2, 1, 0.5, 0.5]
+    assert [parameter.name for parameter in sdc1.parameters] == ["flux", "bmaj", "bmin", "pa"]
+    assert sdc1.settings.limits["params"] == -0.1 and sdc1.settings.best_prior_rate == 0.9
+    assert sdc1.get_layer("conv16").filters == 2048 and sdc1.get_layer("norm1").group_size == 4
+
+
+def test_yolo_takes_any_backbone():
+    x = keras.Input((32, 32, 1), name="image")
+    features = keras.layers.Conv2D(16, 8, strides=8, name="stem")(x)
+    backbone = keras.Model(x, features)
+    model = applications.yolo((32, 32, 1), 0, backbone=backbone, priors=[[8, 8]], name="mine")
+    assert model.get_layer("stem") is backbone.get_layer("stem")
+    assert model.output_shape == (None, 4, 4, 8)
+    with pytest.raises(ValueError, match="backbone from images to a map"):
+        applications.yolo(backbone=keras.Model(x, keras.layers.Flatten()(features)))
 
 
 def test_lenet5_is_the_course_network():

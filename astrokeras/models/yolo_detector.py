@@ -208,9 +208,7 @@ class YoloDetector(keras.Model):
         """Return the arguments; the network stands under `network`."""
         loss = {name: value for name, value in self.settings.to_dict().items() if name not in _OF_HEAD}
         return {
-            "network": keras.saving.serialize_keras_object(
-                keras.Model(self.inputs[0], self.outputs[0], name=self.name)
-            ),
+            "network": keras.Model(self.inputs[0], self.outputs[0], name=self.name).get_config(),
             "loss": loss,
             "parameters": [parameter.get_config() for parameter in self.parameters],
             "class_names": self.class_names,
@@ -226,7 +224,7 @@ class YoloDetector(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Build the detector of such a config."""
         config = dict(config)
-        network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects=custom_objects)
+        network = keras.Model.from_config(config.pop("network"), custom_objects=custom_objects)
         config["parameters"] = [Parameter.from_config(values) for values in config["parameters"]]
         config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
         return cls(network.inputs[0], network.outputs[0], **config)
