@@ -1,6 +1,7 @@
 """The one module that may import tensorflow, jax or torch (inside functions)."""
 
 import importlib.util
+from typing import Any
 
 import keras
 
@@ -105,7 +106,7 @@ def fused_batch_norm(x, gamma, beta, epsilon: float) -> tuple:
     return y, mean, variance * (count - 1) / count
 
 
-def gradient(function, x, *, compiled: bool = False):
+def gradient(function, x, *, compiled: bool = False) -> Any:
     """Return the gradient of a function with one scalar result, which `keras.ops` cannot give.
 
     Args:

@@ -167,7 +167,7 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
         written = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
         present = ", ".join(f"{name} {version}" for name, version in runtime.versions().items())
         raise ValueError(
-            f"Could not rebuild the model of {path}, written with {written} (here: {present}): {reason} "
+            f"Could not rebuild the model of {path}, written with {written} (here: {present}): {reason[:300]} "
             "Import the package that defines its layers, or install the recorded versions."
         ) from error
     finally:

@@ -3,8 +3,8 @@
     python benchmarks/yolo_step.py [--pairs 20] [--write]
 
 Training: a step of `yolo_voc` (batch 16, 56 objects an image) and of `yolo_sdc1` (batch 16, 256 x 256, 340 objects)
-against the same network with the mean squared error of the same output. Detection: decoding and suppression of a 512 x 512
-tile of `yolo_sdc1` with 500 boxes above the threshold against its forward pass.
+against the same network with the mean squared error of the same output. Detection: decoding and suppression of a
+512 x 512 tile of `yolo_sdc1` with 500 boxes above the threshold against its forward pass.
 """
 
 import argparse
@@ -35,7 +35,11 @@ def main() -> None:
     print(table)
     if arguments.write:
         options = f"--pairs {arguments.pairs} --precision {arguments.precision}"
-        print(write("yolo-step", "Cost of the YOLO loss and of decoding", f"python benchmarks/yolo_step.py {options}", table))
+        print(
+            write(
+                "yolo-step", "Cost of the YOLO loss and of decoding", f"python benchmarks/yolo_step.py {options}", table
+            )
+        )
 
 
 def training(name: str, build, shape, objects: int, classes: int, asked: float, pairs: int) -> str:
@@ -54,9 +58,7 @@ def training(name: str, build, shape, objects: int, classes: int, asked: float, 
     detector.compile("sgd")
     plain.compile("sgd", loss="mse")
     zeros = np.zeros((16, *detector.output_shape[1:]), "float32")
-    times = interleaved(
-        lambda: detector.train_on_batch(x, targets), lambda: plain.train_on_batch(x, zeros), pairs
-    )
+    times = interleaved(lambda: detector.train_on_batch(x, targets), lambda: plain.train_on_batch(x, zeros), pairs)
     return row(f"training step of {name}", times, asked)
 
 

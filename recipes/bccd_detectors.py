@@ -17,6 +17,7 @@ import numpy as np
 
 import astrokeras
 from astrokeras import applications, augmentation, boxes, datasets, metrics, plots
+from astrokeras.applications.yolo import NMS, SLOPES, photograph_settings
 
 SCORE = 0.01
 
@@ -161,6 +162,42 @@ def yolo_voc(priors, class_names):
     )
 
 
+def fine(priors, class_names):
+    """A residual network with batch normalisation on a grid of 16 pixels, which also sees a coarser map."""
+    net = astrokeras.Network((384, 384, 3), name="fine").rescale(100, 155)
+
+    def conv(filters, size, strides=1):
+        net.conv(filters, size, strides, activation=None, use_bias=False)
+        net.batch_norm(momentum=0.97, activation="relu_leaky")
+
+    def block(filters, number):
+        net.mark(f"block{number}")
+        conv(filters // 2, 1)
+        conv(filters, 3)
+        net.add(f"block{number}")
+
+    conv(24, 5, 2)
+    conv(48, 3, 2)
+    conv(64, 3)
+    conv(96, 3, 2)
+    block(96, 1)
+    block(96, 2)
+    conv(192, 3, 2)
+    block(192, 3)
+    block(192, 4)
+    net.mark("grid")
+    conv(256, 3, 2)
+    block(256, 5)
+    conv(128, 1)
+    net.upsample(2).concat("grid")
+    conv(192, 1)
+    conv(256, 3)
+    net.dropout(0.1)
+    loss = photograph_settings(priors, {"random_startup": 0, "difficult": False})
+    head = {"class_softmax": True, "slopes": SLOPES, "nms_threshold": NMS, "class_names": class_names}
+    return net.yolo(priors, len(class_names), loss=loss, **head).build()
+
+
 DETECTORS = {
     "yolo_voc": {
         "build": yolo_voc,
@@ -172,6 +209,17 @@ DETECTORS = {
         "rate": 1e-3,
         "weight_decay": 0.05,
         "epochs": 260,
+    },
+    "fine": {
+        "build": fine,
+        "size": 384,
+        "canvas": 512,
+        "scales": (0.75, 1.35),
+        "priors": 7,
+        "batch_size": 16,
+        "rate": 2e-3,
+        "weight_decay": 0.05,
+        "epochs": 170,
     },
 }
 

@@ -139,6 +139,18 @@ def test_compiled_gradient_equals_the_peers(name):
     check(name, compiled=keras.config.backend() != "torch")
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="only TensorFlow has graphs without compilation")
+@pytest.mark.parametrize("name", COMPILED)
+def test_gradient_in_a_graph_equals_the_peers(name, monkeypatch):
+    import tensorflow as tf
+
+    def in_graph(function, x, compiled):
+        return tf.function(lambda x: gradient(function, x))(tf.constant(x))
+
+    monkeypatch.setitem(Case.compute.__globals__, "gradient", in_graph)
+    check(name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(CASES) - set(COMPILED)))
 def test_each_compiled_gradient_equals_the_peers(name):

@@ -93,6 +93,7 @@ def yolo(
     if isinstance(backbone, keras.Model):
         features = backbone
     elif backbone == "darknet19":
+        check_multiple(name, input_shape, 32)
         features = darknet19(input_shape, include_top=False)
         features = keras.Model(features.input, features.get_layer("conv18").output)
     else:
@@ -180,3 +181,27 @@ def names_of(names: Sequence[str] | None, classes: int) -> Sequence[str] | None:
         True
     """
     return names if names is not None and len(names) == classes else None
+
+
+def check_multiple(name: str, input_shape: Sequence[int], *reduction: int) -> None:
+    """Refuse an input that the network's pools and strides do not divide.
+
+    Args:
+        name: of the model.
+        input_shape: without the batch axis, channels last.
+        *reduction: pixels of a grid cell on each axis, or one number for all.
+
+    Example:
+        >>> from astrokeras.applications.yolo import check_multiple
+        >>> check_multiple("yolo_voc", (300, 288, 3), 32)
+        Traceback (most recent call last):
+        ValueError: yolo_voc: expected input_shape in multiples of 32 pixels; received (300, 288, 3): try (288, 288, 3).
+    """
+    shape = tuple(input_shape)
+    steps = reduction * (len(shape) - 1) if len(reduction) == 1 else reduction
+    if any(size % step for size, step in zip(shape, steps, strict=False)):
+        nearest = [max(1, round(size / step)) * step for size, step in zip(shape, steps, strict=False)]
+        raise ValueError(
+            f"{name}: expected input_shape in multiples of {' x '.join(map(str, reduction))} pixels; received {shape}: "
+            f"try {(*nearest, shape[-1])}."
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from astrokeras.applications.yolo import check_multiple
 from astrokeras.models import YoloDetector
 from astrokeras.network import Network
 from astrokeras.parameters import Parameter
@@ -52,6 +53,7 @@ def yolo_lines(
         >>> model.output_shape
         (None, 16, 24)
     """
+    check_multiple(name, input_shape, 16)
     net = Network(input_shape, activation="relu_leaky", name=name)
     if normalization is not None:
         net.stretch(**normalization)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from astrokeras.applications.yolo import check_multiple
 from astrokeras.models import YoloDetector
 from astrokeras.network import Network
 from astrokeras.parameters import Parameter, per_column
@@ -72,6 +73,7 @@ def yolo_sdc1(
         >>> model.output_shape  # 9 boxes of 8 + 5 columns
         (None, 4, 4, 117)
     """
+    check_multiple(name, input_shape, 16)
     net = Network(input_shape, activation="relu_leaky", name=name)
     if normalization is not None:
         net.stretch(**normalization)

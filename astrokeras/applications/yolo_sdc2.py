@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from astrokeras.applications.yolo import check_multiple
 from astrokeras.models import YoloDetector
 from astrokeras.network import Network
 from astrokeras.parameters import Parameter, per_column
@@ -67,6 +68,7 @@ def yolo_sdc2(
         >>> model.output_shape  # 8 + 6 columns
         (None, 2, 2, 2, 14)
     """
+    check_multiple(name, input_shape, 16, 8, 8)
     net = Network(input_shape, activation="relu_leaky", name=name)
     if normalization is not None:
         net.stretch(**normalization)

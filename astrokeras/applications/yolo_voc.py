@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from astrokeras.applications.yolo import NMS, SLOPES, names_of, photograph_settings
+from astrokeras.applications.yolo import NMS, SLOPES, check_multiple, names_of, photograph_settings
 from astrokeras.datasets import VOC_CLASSES
 from astrokeras.models import YoloDetector
 from astrokeras.network import Network
@@ -52,6 +52,7 @@ def yolo_voc(
         >>> model.output_shape
         (None, 9, 9, 140)
     """
+    check_multiple(name, input_shape, 32)
     net = Network(input_shape, activation="relu_leaky", name=name)
     if normalization is not None:
         net.rescale(*normalization)

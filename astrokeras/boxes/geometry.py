@@ -1,11 +1,13 @@
 """Corners, centres, the four IoU, and boxes on a grid; one code for NumPy arrays and Keras tensors."""
 
 import types
+from typing import Any
 
 import keras
 import numpy as np
 
 IOU_KINDS = ("iou", "giou", "diou", "diou2")
+Array = Any  # a NumPy array or a tensor of the backend, whichever came in
 _TINY = 1e-36  # squares and volumes below this count as zero; still a normal float32
 
 
@@ -41,7 +43,7 @@ def centers_and_sizes(boxes) -> tuple:
     return (low + high) / 2, high - low
 
 
-def from_centers_and_sizes(centers, sizes):
+def from_centers_and_sizes(centers, sizes) -> Array:
     """Return boxes `(..., 2 * dims)` from centres and sizes `(..., dims)`, x first.
 
     Example:
@@ -53,7 +55,7 @@ def from_centers_and_sizes(centers, sizes):
     return xp.concatenate([centers - sizes / 2, centers + sizes / 2], axis=-1)
 
 
-def iou(boxes1, boxes2, kind: str = "iou"):
+def iou(boxes1, boxes2, kind: str = "iou") -> Array:
     """Overlap of boxes in the sense of CIANNA, element by element.
 
     With intersection I, union U and the enclosing box E:
@@ -88,7 +90,7 @@ def iou(boxes1, boxes2, kind: str = "iou"):
     return interval_iou(intervals(boxes1), intervals(boxes2), kind)
 
 
-def interval_iou(first: list[tuple], second: list[tuple], kind: str = "iou", unit_axes: int = 0):
+def interval_iou(first: list[tuple], second: list[tuple], kind: str = "iou", unit_axes: int = 0) -> Array:
     """Do what `iou` does for boxes that are cut into `intervals`.
 
     Args:
@@ -164,7 +166,7 @@ def grid_intervals(outputs, priors, cell) -> list[tuple]:
     return found
 
 
-def decode_grid(outputs, priors, cell):
+def decode_grid(outputs, priors, cell) -> Array:
     """Return the boxes of the activated outputs of a YOLO head, in pixels of the network's input.
 
     Args:

@@ -1,12 +1,14 @@
 """The targets of a detector as one array, since a Keras loss takes one."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 HEAD = 3  # columns in front of the boxes: label, difficult, class_only
 
 
-def pack_targets(targets: dict):
+def pack_targets(targets: dict) -> Any:
     """Pack detection targets into the array that `YoloLoss` takes as `y_true`.
 
     Args:

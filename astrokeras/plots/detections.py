@@ -10,14 +10,12 @@ from astrokeras.plots.blank import blank_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from astrokeras.detections import Detections
-
 MANY = 40  # boxes beyond which the lines are thin and the tags go
 
 
 def detections(
     image,
-    detections: "Detections | None",
+    detections,
     targets: Mapping | None = None,
     class_names: Sequence[str] | None = None,
     *,
@@ -33,7 +31,7 @@ def detections(
         image: `(x,)`, `(y, x)` or `(z, y, x)`, with or without a last axis of channels: uint8, or floats of any range
             (shown from their 1st to 99.5th percentile); three channels are colours, others are averaged (a spectrum
             draws each). `None` draws the boxes alone.
-        detections: of this image, in its pixels; `None` draws the targets alone.
+        detections: `Detections` of this image, in its pixels; `None` draws the targets alone.
         targets: the objects of this image: `"boxes"` `(m, 2 * dims)`, `"labels"` `(m,)`; -1 is padding.
         class_names: of the classes; `None` takes those of the detections, else their numbers.
         origin: where row 0 is: `"upper"` for photographs, `"lower"` for sky images.
@@ -110,7 +108,7 @@ def _draw(axes, boxes: np.ndarray, labels: np.ndarray, true: bool) -> None:
         axes.add_collection(collection, autolim=False)
 
 
-def _tag(axes, detections: "Detections", class_names: Sequence[str] | None) -> None:
+def _tag(axes, detections, class_names: Sequence[str] | None) -> None:
     """Write class and score above each box, inside it where there is no room; upright on spans."""
     dims = detections.dims
     (left, right), (bottom, ceiling) = axes.get_xlim(), axes.get_ylim()
