@@ -52,7 +52,7 @@ def training(name: str, build, shape, objects: int, classes: int, asked: float, 
         "labels": rng.integers(0, max(classes, 1), (16, objects)).astype("int32"),
     }
     detector = build(shape)
-    if detector.parameters:
+    if detector.box_parameters:
         targets["params"] = np.tile(np.float32([1e-5, 5, 3, 20]), (16, objects, 1))
     plain = keras.models.clone_model(keras.Model(detector.inputs[0], detector.outputs[0]))
     detector.compile("sgd")

@@ -30,8 +30,8 @@ def random_scene(model, count, rng):
     centers, halves = rng.uniform(0.1, 0.9, (count, 3, len(size))) * size, rng.uniform(1, 8, (count, 3, len(size)))
     y = {"boxes": np.concatenate([centers - halves, centers + halves], -1).astype("float32")}
     y["labels"] = np.array([[0, max(0, model.settings.classes - 1), -1]] * count, "int32")
-    if model.parameters:
-        ranges = [(0, 90) if one.angle else one.range for one in model.parameters]
+    if model.box_parameters:
+        ranges = [(0, 90) if one.angle else one.range for one in model.box_parameters]
         y["params"] = np.array([[[high / 2 for _, high in ranges]] * 3] * count, "float32")
     return x, y
 

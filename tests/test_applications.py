@@ -48,7 +48,7 @@ def test_detectors_have_cianna_settings():
     sdc1 = applications.yolo_sdc1()
     assert sdc1.settings.noobj == [0.15] * 6 + [0.01] * 3
     assert sdc1.settings.param_scales == [2, 2, 1, 0.5, 0.5]
-    assert [parameter.name for parameter in sdc1.parameters] == ["flux", "bmaj", "bmin", "pa"]
+    assert [parameter.name for parameter in sdc1.box_parameters] == ["flux", "bmaj", "bmin", "pa"]
     assert sdc1.settings.limits["params"] == -0.1 and sdc1.settings.best_prior_rate == 0.9
     assert sdc1.get_layer("conv16").filters == 2048 and sdc1.get_layer("norm1").group_size == 4
 

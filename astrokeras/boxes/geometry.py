@@ -153,15 +153,17 @@ def grid_intervals(outputs, priors, cell) -> list[tuple]:
         (array([2., 8.]), array([ 6., 12.]))
     """
     xp = _namespace(outputs)
+    constant = np.asarray if xp is np else keras.ops.convert_to_tensor  # torch does not mix with NumPy
     dims = len(cell)
+    priors = constant(np.asarray(priors, "float32"))
     grid = outputs.shape[-2 - dims : -2]  # z, y, x
     found = []
     for axis in range(dims):
         shape = [1] * (dims + 1)
         shape[dims - 1 - axis] = grid[dims - 1 - axis]
-        index = np.arange(grid[dims - 1 - axis], dtype="float32").reshape(shape)
+        index = constant(np.arange(grid[dims - 1 - axis], dtype="float32").reshape(shape))
         center = (outputs[..., axis] + index) * float(cell[axis])
-        half = xp.exp(outputs[..., 3 + axis]) * np.asarray(priors, "float32")[:, axis] / 2
+        half = xp.exp(outputs[..., 3 + axis]) * priors[:, axis] / 2
         found.append((center - half, center + half))
     return found
 

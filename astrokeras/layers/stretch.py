@@ -71,7 +71,7 @@ class Stretch(keras.layers.Layer):
         """Stretch, in float32: fluxes are small numbers."""
         x = ops.cast(inputs, "float32")
         if self.sigma is not None:
-            x = x / np.asarray(self.sigma, "float32")
+            x = x / ops.convert_to_tensor(np.asarray(self.sigma, "float32"))
         if self.clip is not None:
             x = ops.clip(x, *self.clip)
         return ops.cast(FUNCTIONS[self.function]((x - self.offset) / self.scale), self.compute_dtype)

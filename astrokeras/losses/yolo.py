@@ -138,7 +138,7 @@ def yolo_loss(y_true, y_pred, settings: YoloSettings, *, images_seen=None, seed=
         startup = images_seen < (STARTUP if settings.random_startup is None else settings.random_startup)
     found = associate(objects, outputs, settings, startup, seed)
     terms = _found_terms(objects, take_cells(outputs, found.cell), found, settings)
-    empty = ops.cast(found.background, "float32") * np.asarray(settings.noobj, "float32")  # (B, N, K)
+    empty = ops.cast(found.background, "float32") * _constant(settings.noobj)  # (B, N, K)
     for part, column in (("probability", 6), ("objectness", 7)):
         if settings.fit[part] >= 0:
             target = _LOW if settings.fit[part] else 0.5
@@ -167,9 +167,9 @@ def _found_terms(objects: dict, mine, found, settings: YoloSettings) -> dict:
     for axis in range(settings.fit_dims):
         low, high = objects["boxes"][..., axis], objects["boxes"][..., len(settings.cell) + axis]
         placed_at.append((low + high) / 2 / settings.cell[axis] - found.place[axis])
-        prior = ops.sum(found.box * settings.sides[:, axis], axis=-1)
+        prior = ops.sum(found.box * _constant(settings.sides[:, axis]), axis=-1)
         sizes.append(settings.size_target(high - low, ops.maximum(prior, 1.0)))
-    labels = objects["label"][..., None] == np.arange(settings.classes, dtype="float32")
+    labels = objects["label"][..., None] == ops.arange(settings.classes, dtype="float32")
     end = 8 + settings.classes
     # part -> its columns, their targets, their weights, neutral target, condition
     fitted = slice(0, settings.fit_dims)
@@ -182,7 +182,7 @@ def _found_terms(objects: dict, mine, found, settings: YoloSettings) -> dict:
         "params": (
             output[..., end:],
             objects["params"],
-            np.asarray(settings.param_scales, "float32"),
+            _constant(settings.param_scales),
             0.5,
             above["params"] & (level < 2),
         ),
@@ -202,6 +202,10 @@ def _found_terms(objects: dict, mine, found, settings: YoloSettings) -> dict:
         learned = ops.cast(condition & found.found, "float32")
         terms[part] = settings.scales[part] * ops.sum(learned * each, axis=-1)
     return terms
+
+
+def _constant(values):
+    return ops.convert_to_tensor(np.asarray(values, "float32"))
 
 
 def _cross_entropy(shares, labels):

@@ -99,7 +99,8 @@ def take_cells(outputs, cell):
 
 def prior_distance(sides: list, settings):
     """Return `(B, M, K)`, how far each object is from each prior; `sides` has one `(B, M)` per axis."""
-    priors = [settings.sides[:, axis] for axis in range(len(sides))]
+    priors = ops.convert_to_tensor(settings.sides)
+    priors = [priors[:, axis] for axis in range(len(sides))]
     sides = [side[..., None] for side in sides]
     if settings.prior_distance == "iou":
         first, second = ([(-side / 2, side / 2) for side in both] for both in (sides, priors))
@@ -110,10 +111,10 @@ def prior_distance(sides: list, settings):
 
 
 def _overlap_in_cell(mine, place, truth, settings):
-    predicted = []
+    predicted, sides = [], ops.convert_to_tensor(settings.sides)
     for axis, size in enumerate(settings.cell):
         center = (mine[..., axis] + place[axis][..., None]) * size
-        half = ops.exp(mine[..., 3 + axis]) * settings.sides[:, axis] / 2
+        half = ops.exp(mine[..., 3 + axis]) * sides[:, axis] / 2
         predicted.append((center - half, center + half))
     truth = [(low[..., None], high[..., None]) for low, high in truth]
     return interval_iou(predicted, truth, settings.iou, unit_axes=3 - len(place))
@@ -121,8 +122,8 @@ def _overlap_in_cell(mine, place, truth, settings):
 
 def _greedy(objects, inside, cell, table, distance, objectness, settings, startup, seed):
     """Return the box of each object `(B, M, K)` as 0 and 1, and the IoU `(B, M)`."""
-    boxes = np.arange(table.shape[-1])
-    order = np.arange(table.shape[1], dtype="float32")
+    boxes = ops.arange(table.shape[-1])
+    order = ops.arange(table.shape[1], dtype="float32")
     neighbours = (cell[:, :, None] == cell[:, None, :]) & inside[:, :, None] & inside[:, None, :]  # (B, M, M)
     eligible = _closest_priors(distance, settings.strict_priors)
     fitting = distance - ops.min(distance, axis=-1, keepdims=True) < _SAME
@@ -130,7 +131,7 @@ def _greedy(objects, inside, cell, table, distance, objectness, settings, startu
     by_prior, by_chance, noise = _draws(settings, table, startup is not None, seed)
     waiting, used = inside, ops.zeros_like(table, dtype="bool")
     box, iou = ops.zeros_like(table), ops.zeros_like(table[..., 0])
-    for _ in boxes:
+    for _ in range(table.shape[-1]):
         free = ~used
         best, choice = _best(table, eligible & free)  # (B, M)
         able = waiting & (best > -2)
@@ -195,10 +196,10 @@ def _smallest_prior(boxes, settings):
     sides, scale = settings.sides, settings.smallest_prior_scale
     smallest = sides[np.argmin(np.sum(sides**2, axis=-1))]
     dims = sides.shape[-1]
-    small = ops.all(boxes[..., dims:] - boxes[..., :dims] < scale * smallest, axis=-1)
+    small = ops.all(boxes[..., dims:] - boxes[..., :dims] < ops.convert_to_tensor(scale * smallest), axis=-1)
     if dims < 3 and scale <= 1:  # on the axes that are not there, objects and priors have 1 pixel
         small = ops.zeros_like(small)
-    return small, np.all(sides == smallest, axis=-1)
+    return small, ops.convert_to_tensor(np.all(sides == smallest, axis=-1))
 
 
 def _draws(settings, table, startup: bool, seed):

@@ -96,11 +96,11 @@ class YoloDetector(keras.Model):
             fit_dims=head.fit_dims,
             **_converted(loss, parameters),
         )
-        self.parameters = tuple(parameters)
-        if parameter_columns.columns(self.parameters) != head.params:
+        self.box_parameters = tuple(parameters)  # torch modules have a method `parameters`
+        if parameter_columns.columns(self.box_parameters) != head.params:
             raise ValueError(
                 f"Expected parameters of {head.params} columns, as the head has; received "
-                f"{parameter_columns.columns(self.parameters)} (an angle takes two)."
+                f"{parameter_columns.columns(self.box_parameters)} (an angle takes two)."
             )
         if class_names is not None and len(class_names) != head.classes:
             raise ValueError(f"Expected {head.classes} class names; received {len(class_names)}.")
@@ -135,8 +135,8 @@ class YoloDetector(keras.Model):
         """Return the mean loss of the batch, and update what is watched."""
         targets = dict(y)
         labels = targets["labels"] = targets.pop("classes") if "classes" in targets else targets["labels"]
-        if self.parameters:
-            targets["params"] = parameter_columns.encode(self.parameters, targets["params"], where=labels != -1)
+        if self.box_parameters:
+            targets["params"] = parameter_columns.encode(self.box_parameters, targets["params"], where=labels != -1)
         else:
             targets.pop("params", None)
         terms = yolo_loss(
@@ -210,7 +210,7 @@ class YoloDetector(keras.Model):
         return {
             "network": keras.Model(self.inputs[0], self.outputs[0], name=self.name).get_config(),
             "loss": loss,
-            "parameters": [parameter.get_config() for parameter in self.parameters],
+            "parameters": [parameter.get_config() for parameter in self.box_parameters],
             "class_names": self.class_names,
             "score_threshold": self.score_threshold,
             "nms_threshold": self.nms_threshold,
@@ -251,7 +251,7 @@ class YoloDetector(keras.Model):
                 f"Expected targets of {len(images)} images; received boxes of {len(targets.get('boxes', ()))}."
             )
         return check_targets(
-            targets, image_shape=self.input_shape[1:], classes=self.settings.classes, params=self.parameters
+            targets, image_shape=self.input_shape[1:], classes=self.settings.classes, params=self.box_parameters
         )
 
     def _decode(self, grid, floor, same, other, max_detections) -> Detections:
@@ -282,9 +282,9 @@ class YoloDetector(keras.Model):
             probability=outputs[best, 6],
             objectness=outputs[best, 7],
             priors=priors[best],
-            params=parameter_columns.decode(self.parameters, outputs[best, 8 + settings.classes :]),
+            params=parameter_columns.decode(self.box_parameters, outputs[best, 8 + settings.classes :]),
             class_names=self.class_names,
-            parameters=self.parameters,
+            parameters=self.box_parameters,
         )
 
 
