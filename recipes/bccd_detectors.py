@@ -8,6 +8,7 @@ looks at the val part; the test part is for the end. A run that was stopped goes
 """
 
 import argparse
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -95,18 +96,17 @@ def judge(model, judged, picture: Path) -> None:
     size = model.input_shape[1]
     small = judged.resized(size)
     found = model.detect(small.images, score_threshold=SCORE)
-    import dataclasses
-
     found = [
         dataclasses.replace(one, boxes=small.to_original(i, one.boxes).astype("float32")) for i, one in enumerate(found)
     ]
     for protocol in ("voc", "coco"):
         metric = metrics.MeanAveragePrecision(protocol, class_names=judged.class_names)
         metric.update_state(judged.objects, found)
-        print(protocol, metric.result().describe())
+        result = metric.result()
+        each = zip(judged.class_names, result.per_class, strict=True)
+        print(f"{protocol}: {result.describe()}; " + ", ".join(f"{name} {value:.3f}" for name, value in each))
     print("pycocotools:", coco_evaluation(judged, found))
-    best = [one[one.scores > 0.3] for one in found]
-    figure = plots.detections(judged.images[0], best[0], judged.objects[0], judged.class_names)
+    figure = plots.detections(judged.images[0], found[0][found[0].scores > 0.5], judged.objects[0], judged.class_names)
     figure.savefig(picture, dpi=100)
 
 

@@ -53,7 +53,7 @@ class YoloHead(keras.layers.Layer):
     Example:
         >>> import numpy as np, astrokeras
         >>> head = astrokeras.layers.YoloHead(priors=[[24, 24], [48, 64]], classes=3)
-        >>> head(np.zeros((1, 9, 9, 22), "float32")).shape
+        >>> tuple(head(np.zeros((1, 9, 9, 22), "float32")).shape)
         (1, 9, 9, 22)
     """
 

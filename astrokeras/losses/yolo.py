@@ -67,7 +67,7 @@ class YoloLoss(keras.losses.Loss):
         >>> targets = {"boxes": np.array([[[10, 20, 40, 60]]]), "labels": np.array([[2]])}
         >>> outputs = astrokeras.layers.YoloHead(priors, classes=3)(np.zeros((1, 9, 9, 22), "float32"))
         >>> round(float(loss(astrokeras.losses.pack_targets(targets), outputs)), 3)
-        12.345
+        12.187
     """
 
     def __init__(
@@ -116,8 +116,8 @@ def yolo_loss(y_true, y_pred, settings: YoloSettings, *, images_seen=None, seed=
         >>> targets = astrokeras.losses.pack_targets({"boxes": np.array([[[10, 20]]]), "labels": np.array([[0]])})
         >>> outputs = np.array([[[0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.7, 0.2]]], "float32")  # a single cell
         >>> terms = astrokeras.losses.yolo_loss(targets, outputs, settings)
-        >>> round(float(terms["size"][0]), 4) == round(np.log(10 / 8) ** 2, 4)
-        True
+        >>> round(float(terms["size"][0]), 4), round(float(np.log(10 / 8) ** 2), 4)
+        (0.0498, 0.0498)
     """
     dims, columns = len(settings.cell), 8 + settings.classes + settings.params
     width = HEAD + 2 * dims + settings.params
