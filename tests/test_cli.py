@@ -74,6 +74,13 @@ def test_demo_does_the_whole_job(tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(catalogue["flux"].value, found.params[:, 0], rtol=1e-3)
 
 
+def test_demo_draws_a_bar_on_a_terminal(capsys):
+    train, _ = astrokeras.datasets.simulated_radio_fields(16, 1, size=16, sources=(1, 3))
+    assert demo._train(demo.build(16), train, 2, verbose=1) > 0
+    shown = capsys.readouterr().out
+    assert "loss" in shown and "IoU" in shown and "100%" in shown and "Epoch" not in shown
+
+
 def test_demo_judges_purity_completeness_and_errors():
     truth = {"boxes": [[0, 0, 8, 8], [20, 20, 30, 30], [40, 0, 50, 8], [0, 40, 8, 50]], "labels": [0] * 4}
     truth["params"] = [[1e-5, 5, 2, 88], [2e-5, 4, 2, 10], [1e-5, 4, 4, 0], [1e-5, 4, 4, 0]]

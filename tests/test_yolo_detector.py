@@ -237,6 +237,19 @@ def test_bad_arguments_are_refused():
         model.fit(np.zeros((2, 32, 32, 1)), {"boxes": np.zeros((1, 1, 4)), "labels": np.zeros((1, 1))})
 
 
+@pytest.mark.slow
+def test_training_compiles_with_xla():
+    x, y = scenes()
+    losses = []
+    for compiled in (False, True):
+        keras.utils.set_random_seed(0)
+        model = detector([FLUX, ANGLE], loss={"random_startup": 0, "difficult": True})
+        model.compile("sgd", jit_compile=compiled)
+        params = {"params": np.full((10, 3, 2), 5.0, "float32"), "difficult": np.ones((10, 3), "int32")}
+        losses.append(model.fit(x, y | params, epochs=2, batch_size=5, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
 def test_one_and_three_dimensions_train():
     for shape, priors in (((64, 2), [[8], [16]]), ((16, 16, 16, 1), [[4, 4, 8]])):
         dims = len(shape) - 1
