@@ -119,6 +119,7 @@ def test_chance_repeats_with_the_seed_and_goes_on_from_a_file(tmp_path):
     part.save(tmp_path / "part.keras")
     rest = keras.models.load_model(tmp_path / "part.keras")
     assert (rest.images_seen, first.images_seen) == (10, 30)
+    assert int(rest.optimizer.iterations) == 2
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(rest._draws.state), keras.ops.convert_to_numpy(part._draws.state)
     )
@@ -232,6 +233,8 @@ def test_bad_arguments_are_refused():
         model.detect(np.zeros((1, 16, 16, 1)))
     with pytest.raises(ValueError, match="one number or one per prior"):
         model.detect(np.zeros((1, 32, 32, 1)), score_threshold=[0.1] * 3)
+    with pytest.raises(ValueError, match=r"compile\(optimizer\) without a loss.*received loss='mse'"):
+        model.compile("sgd", loss="mse")
     model.compile("sgd")
     with pytest.raises(ValueError, match="targets of 2 images; received boxes of 1"):
         model.fit(np.zeros((2, 32, 32, 1)), {"boxes": np.zeros((1, 1, 4)), "labels": np.zeros((1, 1))})

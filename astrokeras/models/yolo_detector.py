@@ -120,6 +120,21 @@ class YoloDetector(keras.Model):
         """Number of images that the model was trained on; saved with it."""
         return int(self._seen.state[1])
 
+    def compile(self, optimizer="adam", loss=None, **kwargs):
+        """Choose the optimizer, as `keras.Model.compile` does; the loss is the detector's own."""
+        if loss is not None:
+            raise ValueError(
+                f"{self.name}: expected compile(optimizer) without a loss, since a detector has its own; received "
+                f"loss={loss!r}: give its settings to the application or to Network.yolo."
+            )
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile as the file says, with the optimizer's state to come."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
         """Train, as `keras.Model.fit` does; targets given as arrays are checked first."""
         if validation_data is not None and isinstance(validation_data, tuple):
