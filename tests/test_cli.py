@@ -85,6 +85,9 @@ def test_demo_judges_purity_completeness_and_errors():
     truth = {"boxes": [[0, 0, 8, 8], [20, 20, 30, 30], [40, 0, 50, 8], [0, 40, 8, 50]], "labels": [0] * 4}
     truth["params"] = [[1e-5, 5, 2, 88], [2e-5, 4, 2, 10], [1e-5, 4, 4, 0], [1e-5, 4, 4, 0]]
     held_out = astrokeras.datasets.DetectionSet(np.zeros((1, 64, 64, 1), "float32"), [truth])
+    faint = {"boxes": [*truth["boxes"], [50, 50, 61, 60]], "labels": [0] * 5}
+    faint["params"] = [*truth["params"], [1e-6, 1, 1, 0]]
+    with_faint = astrokeras.datasets.DetectionSet(held_out.images, [faint])
     boxes = [[0, 0, 8, 9], [20, 20, 30, 30], [50, 50, 60, 60], [0, 0, 9, 8], [40, 0, 50, 8], [0, 40, 8, 50]]
     params = [
         [1.2e-5, 5, 2, -88],
@@ -100,9 +103,10 @@ def test_demo_judges_purity_completeness_and_errors():
             found = astrokeras.Detections(boxes, [0.9, 0.8, 0.7, 0.6, 0.3, 0.2], params=params)
             return [found[found.scores >= score_threshold]]
 
-    measured, found = demo._judge(Detector(), held_out)
+    measured, found = demo._judge(Detector(), held_out, with_faint)
     assert (measured["objects"], measured["detections"], len(found)) == (4, 4, 4)
-    assert measured["purity"] == 2 / 4, "a duplicate and an empty box are false"
+    assert measured["purity"] == 2 / 4, "a duplicate and a box on a faint source are false"
+    assert measured["purity_with_faint"] == 3 / 4
     assert measured["completeness"] == 2 / 4
     assert measured["average_precision"] == pytest.approx(0.5 + 0.5 * 4 / 6)
     assert measured["flux_error"] == pytest.approx(0.2) and measured["bmaj_error"] == pytest.approx(0)

@@ -145,7 +145,7 @@ def test_gradient_in_a_graph_equals_the_peers(name, monkeypatch):
     import tensorflow as tf
 
     def in_graph(function, x, compiled):
-        return tf.function(lambda x: gradient(function, x))(tf.constant(x))
+        return tf.function(lambda x: astrokeras.backend.gradient(function, x))(tf.constant(x))
 
     monkeypatch.setitem(Case.compute.__globals__, "gradient", in_graph)
     check(name)
