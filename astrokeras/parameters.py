@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+_COMMON = ("Jy", "arcsec", "deg", "km / s", "Jy Hz", "pix")  # known to astropy without importing it, which is slow
+
 
 @keras.saving.register_keras_serializable(package="astrokeras")
 @dataclasses.dataclass(frozen=True)
@@ -265,6 +267,8 @@ def _unit(parameter: Parameter) -> str | None:
     unit = parameter.unit
     if unit is None:
         return "deg" if parameter.angle else None
+    if isinstance(unit, str) and unit in _COMMON and (unit == "deg" or not parameter.angle):
+        return unit
     from astropy import units
 
     try:

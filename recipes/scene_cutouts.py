@@ -5,7 +5,7 @@
 The set-up is the slide's at half the size: scenes of 144 pixels, windows of 144, 72 and 36 pixels. A few minutes on two
 cores. Prints the accuracy on the objects and the recall of the background on cutouts of other scenes, then the mean
 average precision of the detector on these scenes, and draws the first one. Chunks with a part of an object are neither
-among the training cutouts nor among the empty ones: that the classifier sees objects in them costs most of the precision.
+among the training cutouts nor among the empty ones; that the classifier takes them for objects costs most precision.
 """
 
 import argparse
