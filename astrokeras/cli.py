@@ -12,10 +12,11 @@ import rich.box
 import rich.table
 from rich.progress import track
 
-from astrokeras import applications, plots, runtime, saving, training, weights
+from astrokeras import applications, models, plots, runtime, saving, training, weights
 from astrokeras.cost import cost
 from astrokeras.demo import EPOCHS, FIELDS, demo
 
+DETECTORS = ("yolo_voc", "yolo_voc416", "yolo_coco", "yolo_sdc1", "yolo_sdc2", "yolo_lines")
 EXAMPLES = """examples:
   astrokeras demo                                   the whole job on simulated radio fields, in about two minutes
   astrokeras train lenet5 --epochs 5 --out my.keras
@@ -168,7 +169,7 @@ def _list(options: argparse.Namespace) -> None:
     for heading in ("parameters", "multiply-adds"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("weights")
-    for name in training.RECIPES:
+    for name in (*training.RECIPES, *DETECTORS):
         model = getattr(applications, name)()
         price = cost(model)
         shapes = str(model.input_shape[1:]), str(model.output_shape[1:])
@@ -220,6 +221,11 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     model, names, kind = _model(options.model, options.weights)
+    if isinstance(model, models.YoloDetector):
+        raise ValueError(
+            f"Expected a classifier or regressor; {options.model} is a detector: call "
+            f"astrokeras.load_model({options.model!r}).detect(images) from Python."
+        )
     if len(model.output_shape) != 2:
         raise ValueError(f"Expected a network with one row of outputs; {options.model} gives {model.output_shape[1:]}.")
     outputs = model.output_shape[-1]

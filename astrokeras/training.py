@@ -317,6 +317,11 @@ def check_arguments(name: str, arguments: dict) -> dict:
 
 
 def _recipe(name: str) -> Recipe:
+    if name not in RECIPES and name.startswith("yolo"):
+        raise ValueError(
+            f"Expected an application that learns classes or values, one of {', '.join(RECIPES)}; {name} learns boxes: "
+            "train it from Python with fit(DetectionDataset(...)), as in recipes/bccd_detectors.py."
+        )
     if name not in RECIPES:
         raise ValueError(f"Expected an application, one of {', '.join(RECIPES)}; received {name!r}.")
     return RECIPES[name]

@@ -98,7 +98,7 @@ for path in glob.glob(sys.argv[1] + "/*.keras"):
     model = keras.models.load_model(path)
     found[path] = float(abs(model.predict(case["x"], verbose=0) - case["y"]).max())
     if "boxes" in case:
-        boxes = model.detect(case["x"][:1], score_threshold=0.2)[0].boxes
+        boxes = model.detect(case["x"][:1], score_threshold=float(case["threshold"]), nms_threshold=1)[0].boxes
         assert boxes.shape == case["boxes"].shape and len(boxes) > 0, path
         apart = abs(boxes[:, None] - case["boxes"][None]).max(-1)
         assert max(apart.min(0).max(), apart.min(1).max()) < 1e-2, path
