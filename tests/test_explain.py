@@ -20,11 +20,11 @@ def test_uncertainty_varies_only_through_dropout(rng):
     model.fit(x, rng.integers(0, 3, 40), verbose=0)
     before = [weight.copy() for weight in model.get_weights()]
     plain = model.predict(x, verbose=0)
-    found = explain.uncertainty(model, x, repeats=200)
+    found = explain.uncertainty(model, x, repeats=50)
     assert isinstance(found, explain.Uncertainty)
     assert found.mean.shape == found.std.shape == (40, 3) and found.entropy.shape == (40,)
     assert (found.std.max(axis=1) > 1e-3).all()
-    assert np.abs(found.mean - plain).max() < 6 * found.std.max() / np.sqrt(200) + 0.1
+    assert np.abs(found.mean - plain).max() < 6 * found.std.max() / np.sqrt(50) + 0.1
     entropy = -(found.mean * np.log(found.mean)).sum(axis=1)
     np.testing.assert_allclose(found.entropy, entropy, rtol=1e-4)
     assert (found.information >= 0).all() and (found.information <= found.entropy + 1e-6).all()
