@@ -22,8 +22,8 @@ from astrokeras.parameters import Parameter as Parameter
 
 __version__ = "0.1.0"
 
-_ROOMS = ("applications", "augmentation", "backend", "boxes", "callbacks", "datasets", "detections", "explain")
-_ROOMS += ("judging", "parameters", "plots", "runtime", "training", "weights")
+_ROOMS = ("applications", "augmentation", "backend", "boxes", "callbacks", "cianna", "cianna_files", "datasets")
+_ROOMS += ("detections", "explain", "judging", "parameters", "plots", "runtime", "training", "weights")
 _NAMES = {
     "Detections": "detections",
     "Network": "network",

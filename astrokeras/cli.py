@@ -1,4 +1,4 @@
-"""The `astrokeras` command line: demo, doctor, list, train, compare, predict."""
+"""The `astrokeras` command line: demo, doctor, list, train, compare, predict, convert."""
 
 import argparse
 import ast
@@ -12,7 +12,7 @@ import rich.box
 import rich.table
 from rich.progress import track
 
-from astrokeras import applications, models, plots, runtime, saving, training, weights
+from astrokeras import applications, cianna, models, plots, runtime, saving, training, weights
 from astrokeras.cost import cost
 from astrokeras.demo import EPOCHS, FIELDS, demo
 
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   astrokeras train galaxy_zoo2 --data gz2_images_64x64 --augment --out galaxies.keras
   astrokeras compare lenet5 resnet:depth=20 --data mnist --epochs 2
   astrokeras predict my.keras photo1.png photo2.png
+  astrokeras convert cianna net0_s0020.dat net.keras
 """
 
 
@@ -122,6 +123,21 @@ def _parser() -> _Parser:
     sub.add_argument("--top", type=int, help="how many classes to print per image (default: 1, from 20 classes on 5)")
     sub.add_argument("--invert", action="store_true", help="for dark writing on light paper: swap black and white")
     sub.set_defaults(run=_predict)
+
+    sub = commands.add_parser("convert", help="turn a model file of CIANNA into a .keras file, or back")
+    sub.add_argument("format", choices=["cianna"], metavar="cianna", help="the other format")
+    sub.add_argument("source", metavar="IN", help="a .dat file of CIANNA (binary or text), or a .keras file")
+    sub.add_argument("target", metavar="OUT", help="a .keras file, or a .dat file for CIANNA")
+    sub.add_argument(
+        "--text", action="store_true", help="write CIANNA's text form (6 digits) instead of the binary one"
+    )
+    sub.add_argument("--layers", type=int, metavar="N", help="only the first N layers of CIANNA's file")
+    sub.add_argument(
+        "--check",
+        metavar="FILE.npz",
+        help="arrays input (image, channel, z, y, x) and output, CIANNA's own for it: print the largest difference",
+    )
+    sub.set_defaults(run=_convert)
     return parser
 
 
@@ -254,6 +270,27 @@ def _predict(options: argparse.Namespace) -> None:
         if not len(shown):
             table.add_row(file, "none", "")
     plots.print_table(table)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    source, target = Path(options.source), Path(options.target)
+    if target.suffix == ".keras":
+        saving.check_path(target)
+        model = cianna.load_model(source, layers=options.layers)
+    elif source.suffix == ".keras" and options.layers is None:
+        model = saving.load_model(source, compile=False)
+    else:
+        raise ValueError(f"Expected one of IN and OUT to be a .keras file; received {source} and {target}.")
+    plots.print_table(plots.layer_table(model.layers[1:], f"{source.name}, input {model.input_shape[1:]}"))
+    if options.check:
+        print(f"largest difference from {options.check}: {cianna.largest_difference(model, options.check):.1e}")
+    if target.suffix == ".keras":
+        last = cianna.records(model).layers[-1].activation
+        kind = None if len(model.output_shape) > 2 else "classes" if last == "SMAX" else "values"
+        saving.save_model(model, target, command=options.line, data=str(source), kind=kind)
+    else:
+        cianna.save_model(model, target, binary=not options.text)
+    print(f"written: {target}")
 
 
 def _imagenet_names() -> list[str] | None:

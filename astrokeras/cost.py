@@ -7,6 +7,8 @@ import keras
 import rich.box
 import rich.table
 
+from astrokeras import layers
+
 
 @dataclass(frozen=True)
 class LayerCost:
@@ -90,7 +92,7 @@ def _multiply_adds(layer: keras.layers.Layer) -> int:
     transposed = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
     depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
     separable = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
-    if isinstance(layer, keras.layers.Dense):
+    if isinstance(layer, (keras.layers.Dense, layers.PivotDense)):
         return math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
     if isinstance(layer, transposed):
         return _positions(layer, layer.input.shape) * math.prod(layer.kernel.shape)

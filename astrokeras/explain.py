@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from rich.progress import track
 
+from astrokeras import layers
+
 
 @dataclass(frozen=True)
 class Uncertainty:
@@ -76,11 +78,12 @@ DROPOUTS = (
     keras.layers.SpatialDropout3D,
     keras.layers.GaussianDropout,
     keras.layers.AlphaDropout,
+    layers.UnscaledDropout,
 )
 
 
 class _Always(keras.layers.Layer):
-    """A dropout layer that acts in `predict` too."""
+    """A layer whose dropout acts in `predict` too."""
 
     def __init__(self, dropout: keras.layers.Layer):
         super().__init__(name=dropout.name, dtype=dropout.dtype_policy)
@@ -90,18 +93,24 @@ class _Always(keras.layers.Layer):
         return self.dropout(inputs, training=True)
 
     def compute_output_shape(self, input_shape):
-        return input_shape
+        return self.dropout.compute_output_shape(input_shape)
+
+
+def _drops(layer: keras.layers.Layer) -> bool:
+    if isinstance(layer, layers.PivotDense):
+        return layer.dropout > 0
+    return isinstance(layer, DROPOUTS) and layer.rate > 0
 
 
 def _with_dropout(model: keras.Model) -> keras.Model:
     """Return a copy of the model in which dropout acts in `predict`."""
-    if not any(isinstance(layer, DROPOUTS) and layer.rate > 0 for layer in model.layers):
+    if not any(_drops(layer) for layer in model.layers):
         raise ValueError(
             f"Expected a model with dropout layers; {model.name!r} has none that acts: its predictions never vary."
         )
 
     def clone(layer):
-        return _Always(layer) if isinstance(layer, DROPOUTS) else type(layer).from_config(layer.get_config())
+        return _Always(layer) if _drops(layer) else type(layer).from_config(layer.get_config())
 
     copy = keras.models.clone_model(model, clone_function=clone)  # new layers: those of the model stay as they are
     copy.set_weights(model.get_weights())

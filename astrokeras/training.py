@@ -70,14 +70,13 @@ def sgd(steps: int, rate: float = 0.1) -> keras.optimizers.Optimizer:
 
 
 DIGITS = {"rotation": 10, "scale": 0.1, "translation": 0.08}
+CUT_PHOTOGRAPHS = {"flip": "horizontal", "crop": 4, "cutout": 10, "rotation": 10, "scale": 0.15, "contrast": 0.2}
 SMALL_PHOTOGRAPHS = {"flip": "horizontal", "crop": 4, "rotation": 10, "scale": 0.15, "contrast": 0.2}
 PHOTOGRAPHS = {"flip": "horizontal", "rotation": 10, "scale": 0.2, "translation": 0.1, "contrast": 0.2}
 RECIPES = {
     "lenet5": Recipe("mnist", "mnist", 20, 64, adam, DIGITS, unit_range=True),
     "resnet": Recipe("cifar10", "cifar10", 38, 64, sgd, SMALL_PHOTOGRAPHS, label_smoothing=0.1),
-    "cifar10_cnn": Recipe(
-        "cifar10", "cifar10", 24, 64, partial(sgd, rate=0.05), SMALL_PHOTOGRAPHS, label_smoothing=0.1
-    ),
+    "cifar10_cnn": Recipe("cifar10", "cifar10", 40, 64, partial(sgd, rate=0.05), CUT_PHOTOGRAPHS, label_smoothing=0.1),
     "asirra_cnn": Recipe("simulated_textures", "asirra", 20, 64, adam, PHOTOGRAPHS),
     "stellar_spectra_cnn": Recipe("simulated_spectra", "stellar_spectra", 25, 32, adam),
     "molecular_spectra_cnn": Recipe("simulated_molecular_spectra", "arrays", 30, 32, adam, kind="labels"),

@@ -122,6 +122,8 @@ def check_layer(layer_class, arguments, input_shape, folder):
     mixed = layer_class(**arguments, dtype="mixed_bfloat16")
     exact = layer_class(**arguments)
     exact.build(x.shape)
+    mixed.build(x.shape)
+    mixed.set_weights(exact.get_weights())
     result = mixed(x)
     assert keras.backend.standardize_dtype(result.dtype) == "bfloat16"
     np.testing.assert_allclose(

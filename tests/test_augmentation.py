@@ -10,6 +10,7 @@ from astrokeras import augmentation
 ALL = {
     "flip": "both",
     "crop": 3,
+    "cutout": 4,
     "rotation": 15,
     "scale": 0.2,
     "translation": 0.1,
@@ -58,6 +59,15 @@ def test_flip_is_exact(photos):
         for a, b in zip(photos, augment(photos, seed), strict=True)
     }
     assert found == {"same", "flipped"}
+
+
+def test_cutout_blanks_one_square():
+    image = np.full((40, 12, 12, 1), 200, "uint8")
+    cut = augmentation.images(cutout=5)(image, 0)[..., 0]
+    assert ((cut == 0).sum(axis=(1, 2)) == 25).all() and ((cut == 0) | (cut == 200)).all()
+    assert ((cut == 0).any(axis=1).sum(axis=1) == 5).all() and len(np.unique(cut.reshape(40, -1), axis=0)) > 10
+    with pytest.raises(ValueError, match="Expected cutout <= 12, the size of the images; received 13"):
+        augmentation.images(cutout=13)(image, 0)
 
 
 def test_crop_moves_and_pads_with_zeros():

@@ -70,6 +70,13 @@ APPLICATIONS = {
 }
 LAYERS = {
     "SaturatedLeakyReLU": ({"leak": 0.1, "saturation": 6.0}, (5, 5, 4)),
+    "SaturatedSigmoid": ({"beta": 1.5, "saturation": 2.0}, (5, 5, 4)),
+    "ScaledBias": ({"value": 0.5}, (5, 5, 4)),
+    "UnscaledDropout": ({"rate": 0.25, "seed": 3}, (5, 5, 4)),
+    "PivotDense": (
+        {"units": 3, "dropout": 0.25, "bias_value": 0.5, "takes_pivot": True, "gives_pivot": True},
+        (6,),
+    ),
     "BatchNormalization": ({"momentum": 0.9, "epsilon": 0.01}, (5, 5, 4)),
     "GroupNormalization": ({"group_size": 2, "per": "channel", "set_off": 1, "epsilon": 0.01}, (5, 5, 4)),
     "LocalResponseNormalization": ({"depth": 3, "k": 2.0, "alpha": 0.5, "beta": 0.75}, (5, 5, 4)),

@@ -215,12 +215,12 @@ def test_loss_and_gradient_equal_a_plain_reading(seed):
 
 def test_loss_equals_the_peers_display():
     """Where no random rule, difficulty or missing class sets the display apart from the gradient."""
-    compared = 0
+    compared, most = 0, 3 if keras.config.backend() == "jax" else 12  # JAX compiles each operation of each shape
     for name, recorded in CASES.items():
         config = recorded["config"]
         case = Case(name)
         apart = config["rand_prob_best_box_assoc"] or config["diff_flag"] or (case.targets["labels"] == -2).any()
-        if not apart and name not in NOT_AS_MEANT and compared < 12:
+        if not apart and name not in NOT_AS_MEANT and compared < most:
             terms = yolo_loss(
                 pack_targets(case.targets),
                 case.activated,
@@ -228,7 +228,7 @@ def test_loss_equals_the_peers_display():
             )
             assert float(terms["loss"][0]) == pytest.approx(recorded["loss_complete"]["total"], rel=2e-5), name
             compared += 1
-    assert compared == 12
+    assert compared == most
 
 
 def test_class_softmax_never_underflows():

@@ -35,7 +35,7 @@ def darknet19(
         classes: number of classes.
         include_top: end with the 1x1 convolution, global average pool and softmax.
         normalization: `(mean, scale)` of the first layer, `(x - mean) / scale`; `None` for the bare net.
-        weights: `None`, or a `.keras` or `.weights.h5` file.
+        weights: `None`; `"cianna"`, the published file of CIANNA (ImageNet, 448 pixels), or a path.
         name: of the model.
 
     Raises:

@@ -14,6 +14,7 @@ PARAMETERS = (  # ranges of CIANNA's train_cat_norm_lims.txt
     Parameter("bmin", "arcsec", scale="log", range=(0.3, 30.0)),
     Parameter("pa", "deg", angle=180),
 )
+CIANNA_PARAMETERS = (*PARAMETERS[:3], Parameter("cos_pa", range=(0, 1)), Parameter("sin_pa", range=(-1, 1)))
 STRETCH = {"clip": (4e-7, 4e-5), "offset": 4e-7, "scale": 3.96e-5 / 3, "function": "tanh"}
 SLOPES = {
     "position": (0.5, 6, -6),
@@ -31,7 +32,7 @@ LOSS = {
     "random_rate": 0.02,
     "random_startup": 16_000,
 }
-WEIGHTS = {"flux": 2.0, "bmaj": 2.0, "bmin": 1.0, "pa": 0.5}
+WEIGHTS = {"flux": 2.0, "bmaj": 2.0, "bmin": 1.0, "pa": 0.5, "cos_pa": 0.5, "sin_pa": 0.5}
 
 
 def yolo_sdc1(
@@ -56,7 +57,8 @@ def yolo_sdc1(
         parameters: predicted for each source: apparent flux, major and minor axis, and position angle, by default.
         loss: settings of `losses.YoloLoss` that differ from CIANNA's.
         normalization: arguments of `layers.Stretch`; `None` for the bare net.
-        weights: `None`, or a `.keras` or `.weights.h5` file.
+        weights: `None`; `"cianna"`, the published file of CIANNA (score 479 372 of the challenge), or a path. CIANNA's
+            angle is cos and sin of -90..90 degrees: with `"cianna"` the default parameters end in `cos_pa`, `sin_pa`.
         name: of the model.
         **options: `slopes` of the head; `score_threshold`, `nms_threshold` and so on of `models.YoloDetector`.
 
@@ -74,6 +76,8 @@ def yolo_sdc1(
         (None, 4, 4, 117)
     """
     check_multiple(name, input_shape, 16)
+    if weights == "cianna" and parameters is PARAMETERS:
+        parameters = CIANNA_PARAMETERS
     net = Network(input_shape, activation="relu_leaky", name=name)
     if normalization is not None:
         net.stretch(**normalization)

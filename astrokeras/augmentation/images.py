@@ -15,6 +15,7 @@ def images(
     *,
     flip: str | None = None,
     crop: int = 0,
+    cutout: int = 0,
     rotation: float = 0,
     scale: float = 0,
     translation: float = 0,
@@ -31,6 +32,8 @@ def images(
     Args:
         flip: `"horizontal"`, `"vertical"` or `"both"`, each with probability 0.5.
         crop: zero-pad by so many pixels, then cut the original size at a random place (always).
+        cutout: blank a square of so many pixels along each side at a random place (always; DeVries and Taylor 2017,
+            arXiv:1708.04552).
         rotation: angles up to +- this, in degrees.
         scale: zoom by 1 +- this.
         translation: shift by up to +- this share of the size.
@@ -59,7 +62,8 @@ def images(
     """
     if flip not in (None, "horizontal", "vertical", "both"):
         raise ValueError(f'Expected flip to be None, "horizontal", "vertical" or "both"; received {flip!r}.')
-    amounts = {"crop": crop, "rotation": rotation, "hue": hue, "saturation": saturation, "value": value}
+    amounts = {"crop": crop, "cutout": cutout, "rotation": rotation}
+    amounts |= {"hue": hue, "saturation": saturation, "value": value}
     shares = {
         "scale": scale,
         "translation": translation,
@@ -197,4 +201,9 @@ def _compose(settings: dict, size: tuple[int, int]) -> Callable:
         steps.append(A.MedianBlur(blur_limit=(3, settings["blur"]), p=p))
     if settings["hue"] or settings["saturation"] or settings["value"]:
         steps.append(A.HueSaturationValue(settings["hue"], settings["saturation"], settings["value"], p=p))
+    if settings["cutout"]:
+        if settings["cutout"] > min(size):
+            raise ValueError(f"Expected cutout <= {min(size)}, the size of the images; received {settings['cutout']}.")
+        side = (settings["cutout"], settings["cutout"])
+        steps.append(A.CoarseDropout((1, 1), side, side, fill=0, p=1))
     return A.Compose(steps, strict=True)

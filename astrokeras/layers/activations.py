@@ -77,3 +77,49 @@ class SaturatedLeakyReLU(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         """Return the input's shape."""
         return input_shape
+
+
+@keras.saving.register_keras_serializable(package="astrokeras")
+class SaturatedSigmoid(keras.layers.Layer):
+    """CIANNA's LOGI: `1 / (1 + exp(min(-beta * x, saturation)))`, cut on the low side only.
+
+    The gradient is `beta * y * (1 - y)` everywhere, also where the sigmoid is cut.
+
+    Args:
+        beta: steepness, > 0.
+        saturation: the largest exponent, > 0; the output is at least `1 / (1 + exp(saturation))`.
+        **kwargs: Keras's layer arguments (`name`, `dtype`).
+
+    Input and output shape: any, the same.
+
+    Raises:
+        ValueError: if `beta` or `saturation` is not positive.
+
+    Reference:
+        CIANNA 1.0, activation "LOGI" with its `beta` and `saturation`.
+
+    Example:
+        >>> import numpy as np
+        >>> from astrokeras.layers import SaturatedSigmoid
+        >>> layer = SaturatedSigmoid(saturation=3)
+        >>> [round(float(y), 4) for y in layer(np.array([-9.0, 0.0, 9.0], "float32"))]
+        [0.0474, 0.5, 0.9999]
+    """
+
+    def __init__(self, beta: float = 1.0, saturation: float = 6.0, **kwargs):
+        super().__init__(**kwargs)
+        if not (beta > 0 and saturation > 0):
+            raise ValueError(f"Expected beta > 0 and saturation > 0; received beta={beta}, saturation={saturation}.")
+        self.beta = beta
+        self.saturation = saturation
+        self.supports_masking = True
+
+    def call(self, inputs):
+        """Apply the activation."""
+        x = self.beta * inputs
+        cut = ops.stop_gradient(ops.maximum(x, -self.saturation)) + (x - ops.stop_gradient(x))
+        return ops.sigmoid(cut)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape."""
+        return input_shape

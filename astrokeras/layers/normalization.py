@@ -179,7 +179,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         """Normalise in float32, answer in the compute dtype."""
         x = ops.cast(inputs, "float32")
         channels = inputs.shape[-1]
-        reach = self.depth // 2
+        reach = min(self.depth // 2, channels - 1)
         padding = [(0, 0)] * (len(inputs.shape) - 1) + [(reach, reach)]
         squares = ops.pad(ops.square(x), padding)
         energy = sum(squares[..., i : i + channels] for i in range(2 * reach + 1))

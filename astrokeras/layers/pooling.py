@@ -66,8 +66,10 @@ class PaddedPooling(keras.layers.Layer):
                 f"Layer {self.name!r}: expected padding < pool_size on each axis; "
                 f"received padding={self._padding}, pool_size={self._size}."
             )
-        counts = np.ones((1,), "float32")
         output = self.compute_output_shape(input_shape)[1:-1]
+        if self.kind == "max":
+            return
+        counts = np.ones((1,), "float32")
         for n, out, size, step, pad in zip(
             input_shape[1:-1], output, self._size, self._strides, self._padding, strict=True
         ):

@@ -78,6 +78,9 @@ class YoloDetector(keras.Model):
         seed: int = 0,
         **kwargs,
     ):
+        unknown = set(kwargs) - {"name", "dtype", "trainable"}
+        if unknown:
+            raise ValueError(f"Expected arguments of YoloDetector; received {', '.join(sorted(unknown))}.")
         policy = kwargs.pop("dtype", None)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         if policy is not None:

@@ -1,100 +1,11 @@
-"""Weights that ship with the library or lie in a file, loaded into a built model."""
+"""Transfer learning: the weights of one network in another, layer by layer."""
 
 import os
-import warnings
-from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from astrokeras import saving
-
-
-class Shipped(NamedTuple):
-    """One set of weights that ships in `applications/weights/`."""
-
-    file: str
-    input_shape: tuple[int, ...]
-    classes: int
-    about: str
-
-
-SHIPPED = {
-    ("lenet5", "mnist"): Shipped(
-        "lenet5_mnist.weights.h5", (28, 28, 1), 10, "recipes/lenet5_mnist.py on the 60 000 training images of MNIST"
-    ),
-}
-
-
-def names(application: str) -> list[str]:
-    """List the named weights of an application.
-
-    Example:
-        >>> import astrokeras
-        >>> astrokeras.weights.names("lenet5")
-        ['mnist']
-    """
-    return sorted(name for owner, name in SHIPPED if owner == application)
-
-
-def load(model: keras.Model, weights: str | os.PathLike | None, application: str | None = None) -> keras.Model:
-    """Load weights into a model.
-
-    Args:
-        model: a built model.
-        weights: `None` (leave the random ones), a known name, or the path of a `.keras` or
-            `.weights.h5` file of the same network.
-        application: whose names to look up; defaults to the model's name.
-
-    Returns:
-        The same model.
-
-    Raises:
-        ValueError: if the name is unknown (the sentence lists the known ones), or the file does not
-            fit the model.
-        FileNotFoundError: if a path does not exist.
-
-    Example:
-        >>> import astrokeras
-        >>> model = astrokeras.weights.load(astrokeras.applications.lenet5(), "mnist")
-        >>> model.count_params()
-        238570
-    """
-    if weights is None:
-        return model
-    application = application or model.name
-    entry = SHIPPED.get((application, str(weights)))
-    if entry is not None:
-        _check_fits(model, str(weights), entry)
-        path = Path(__file__).parent / "applications" / "weights" / entry.file
-        model.load_weights(path)
-        return model
-    path = Path(weights)
-    if path.suffix not in (".keras", ".h5"):
-        raise ValueError(
-            f"Expected weights of {application} to be None, "
-            + "".join(f"{name!r}, " for name in names(application))
-            + f"or the path of a .keras or .weights.h5 file; received {str(weights)!r}."
-        )
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Expected a file with weights of {application}; there is none at {path}: check the path."
-        )
-    try:
-        if path.suffix == ".keras":
-            model.set_weights(saving.load_model(path, compile=False).get_weights())
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # Keras only warns of weights that find no place
-                model.load_weights(path)
-    except (OSError, KeyError, ValueError, UserWarning) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            f"Expected {path} to hold weights of this {application} (input_shape {model.input_shape[1:]}, "
-            f"{model.count_params()} parameters); it does not fit: {reason}"
-        ) from error
-    return model
 
 
 def transfer(
@@ -175,12 +86,3 @@ def _adapt_channels(kernel: np.ndarray, shape: tuple[int, ...], channels: str | 
         return repeated * (old / new)
     kept = kernel[..., :new, :]
     return np.concatenate([kept, np.zeros((*shape[:-2], new - kept.shape[-2], shape[-1]), kernel.dtype)], axis=-2)
-
-
-def _check_fits(model: keras.Model, name: str, entry: Shipped) -> None:
-    received = (tuple(model.input_shape[1:]), model.output_shape[-1])
-    if received != (entry.input_shape, entry.classes):
-        raise ValueError(
-            f"The weights {name!r} are for input_shape={entry.input_shape} and classes={entry.classes}; received "
-            f"input_shape={received[0]} and classes={received[1]}: build that network, or use weights=None."
-        )
