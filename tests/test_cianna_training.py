@@ -206,7 +206,7 @@ def test_a_batch_of_one_draws_images_and_none_means_sixteen(rng, capsys):
     seen = []
     dataset = net.datasets["TRAIN"]
     take = dataset.images
-    dataset.images = lambda rows, shape: seen.append(int(rows[0])) or take(rows, shape)
+    dataset.images = lambda rows, shape: seen.extend(rows.tolist()) or take(rows, shape)
     cnn.train(4, 0.01, control_interv=0, silent=1)
     assert len(seen) == 48 and len(set(seen)) > 5 and seen[:12] != seen[12:24]
     assert any(np.diff(np.sort(seen[:12])) == 0)  # drawn anew each time, not shuffled

@@ -50,10 +50,11 @@ class ProgressLine:
         self._draw()
         self._bar.stop()
 
-    def advance(self, images: int, loss: float) -> None:
-        """Say that a batch of so many images is done, and its mean loss."""
+    def advance(self, images: int, loss: float, batches: int = 1) -> None:
+        """Say that batches of so many images are done, and their mean loss."""
         now = time.perf_counter()
-        self._done, self._loss, self._rate = self._done + 1, loss, images / max(now - self._last, 1e-9)
+        rate = batches * images / max(now - self._last, 1e-9)
+        self._done, self._loss, self._rate = self._done + batches, loss, rate
         self._last = now
         if now - self._shown > _INTERVAL:
             self._draw()

@@ -203,13 +203,11 @@ class _Builder:
             strides=strides,
             padding="same" if same else "valid",
             use_bias=False,
-            kernel_initializer="zeros",
+            kernel_initializer=_Kernel(record),
             name=name,
         )
         self.x = convolution(self.x)
-        # (filter, channel, z, y, x) -> (z, y, x, channel, filter), by the backend
-        weights = ops.reshape(ops.convert_to_tensor(record.weights)[:, :-1], (record.filters, self.channels, *kernel))
-        self.weights.append((convolution, [ops.transpose(weights, (*range(2, 2 + rank), 1, 0))]))
+        convolution.kernel_initializer = keras.initializers.GlorotUniform()  # what a file of Keras says
         self.channels = record.filters
         bias = layers.ScaledBias(record.bias_value, name=f"{name}_bias")
         self.x = bias(self.x)
@@ -318,6 +316,20 @@ class _Builder:
             for axis in range(3):
                 used[axis] |= any(values[axis] > 1 for values in ones) or any(values[axis] > 0 for values in zeros)
         return max(axis + 1 for axis in range(3) if used[axis] or axis == 0)
+
+
+class _Kernel(keras.initializers.Initializer):
+    """The weights of a convolution as the values to start from: a large one is not made twice."""
+
+    def __init__(self, record: Conv):
+        self.record = record
+
+    def __call__(self, shape, dtype=None):
+        """Turn (filter, channel, z, y, x) into (z, y, x, channel, filter)."""
+        *kernel, channels, filters = shape
+        weights = ops.convert_to_tensor(self.record.weights)[:, :-1]
+        weights = ops.reshape(weights, (filters, channels, *kernel))
+        return ops.cast(ops.transpose(weights, (*range(2, 2 + len(kernel)), 1, 0)), dtype)
 
 
 def _keras_order(values: tuple[int, int, int], rank: int) -> tuple[int, ...]:

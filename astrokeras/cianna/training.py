@@ -19,6 +19,9 @@ from astrokeras.cianna.targets import target_converter
 from astrokeras.cianna_files import Norm, write
 from astrokeras.models import YoloDetector
 
+MEMORY = 2**28  # bytes of images that are put in order at a time
+STEPS = 16  # steps of one call, on TensorFlow
+
 
 def train(
     nb_iter: int,
@@ -170,7 +173,8 @@ class Trainer:
             if net.precision == "mixed_float16":
                 optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=max(1.0, scale))
             loss = {} if self.detector else {"loss": SoftmaxError() if self.softmax else SquaredError()}
-            self.trained.compile(optimizer, auto_scale_loss=False, **loss)
+            steps = STEPS if keras.config.backend() == "tensorflow" else 1
+            self.trained.compile(optimizer, auto_scale_loss=False, steps_per_execution=steps, **loss)
         elif changed:
             self.trained.make_train_function(force=True)
 
@@ -181,17 +185,39 @@ class Trainer:
         self.optimizer.learning_rate = rate
         if self.detector:
             self._count_images(len(dataset))
-        shape, whole = self.model.input_shape[1:], len(dataset) % size == 0
-        batches, total, place = -(-len(dataset) // size), 0.0, np.arange(size)
+        shape, batches, total = self.model.input_shape[1:], -(-len(dataset) // size), 0.0
         with ProgressLine("Iter", net.iteration, batches, net.bar_width, silent) as line:
-            for rows, real in dataset.batches(size, net.rng if net.draws else None):
+            for rows, weights in self._pieces(dataset):
                 truth = {name: values[rows] for name, values in targets.items()} if self.detector else targets[rows]
-                weight = None if whole else (place < real).astype("float32")
-                logs = self.trained.train_on_batch(dataset.images(rows, shape), truth, weight, return_dict=True)
-                loss = float(logs["loss"]) * size
-                total += loss
-                line.advance(size, loss / real)
+                total += self._fit(dataset.images(rows, shape), truth, weights, line)
         return total / len(dataset)
+
+    def _pieces(self, dataset: Dataset):
+        """Yield rows of whole batches, as many as MEMORY holds, and weights that are 0 where a batch is filled up."""
+        net, size = self.net, self.net.batch_size
+        most = max(1, MEMORY // (size * dataset.inputs[0].nbytes))
+        order = list(dataset.batches(size, net.rng if net.draws else None))
+        for start in range(0, len(order), most):
+            batches = order[start : start + most]
+            rows = np.concatenate([rows for rows, _ in batches])
+            filled_up = any(real < size for _, real in batches)
+            weights = np.concatenate([np.arange(size) < real for _, real in batches]).astype("float32")
+            yield rows, weights if filled_up else None
+
+    def _fit(self, images, truth, weights, line: ProgressLine) -> float:
+        """Train on whole batches; return the sum of the losses of their images."""
+        size, batches, done, total = self.net.batch_size, len(images) // self.net.batch_size, 0, 0.0
+
+        def advance(batch, logs):
+            nonlocal done, total
+            whole = logs["loss"] * size * (batch + 1)  # Keras tells the mean over the batches so far
+            line.advance(size, (whole - total) / (size * (batch + 1 - done)), batch + 1 - done)
+            done, total = batch + 1, whole
+
+        watch = keras.callbacks.LambdaCallback(on_train_batch_end=advance)
+        settings = {"batch_size": size, "shuffle": False, "verbose": 0, "callbacks": [watch]}
+        history = keras.Model.fit(self.trained, images, truth, sample_weight=weights, **settings).history
+        return history["loss"][-1] * size * batches
 
     def _count_images(self, count: int) -> None:
         """Tell the detector how many images it has seen: a random start covers whole iterations in CIANNA."""
