@@ -37,6 +37,7 @@ ROOMS = [
     "training",
     "demo",
     "cianna",
+    "survey",
     "cli",
     "__main__",
     "__init__",

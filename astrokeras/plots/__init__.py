@@ -14,3 +14,8 @@ from astrokeras.plots.precision_recall import precision_recall as precision_reca
 from astrokeras.plots.print_table import print_table as print_table
 from astrokeras.plots.residuals import residual_table as residual_table
 from astrokeras.plots.residuals import residuals as residuals
+from astrokeras.plots.survey import predicted_against_true as predicted_against_true
+from astrokeras.plots.survey import recovery as recovery
+from astrokeras.plots.survey import recovery_by_flux as recovery_by_flux
+from astrokeras.plots.survey import recovery_table as recovery_table
+from astrokeras.plots.survey import sources_on_image as sources_on_image
