@@ -118,6 +118,16 @@ def test_angles_point_where_astropy_points(rng, name, zero):
         assert np.abs(error).max() < 0.02  # the offset point lies on a great circle, ours on a straight line
 
 
+def test_sky_angles_by_hand():
+    """North is up; east is left as in the sky, or right in a mirrored image; a turned image turns them."""
+    middle, angles = [[39, 24]] * 3, [90, 180, 45]
+    plain = image_of(sky(RADESYS="ICRS")).wcs
+    np.testing.assert_allclose(survey.sky_angles(plain, middle, angles), [360, 90, 315], atol=1e-5)
+    mirrored = image_of(sky(RADESYS="ICRS", east=1)).wcs
+    np.testing.assert_allclose(survey.sky_angles(mirrored, middle, angles), [360, 270, 45], atol=1e-5)
+    assert survey.sky_angles(plain, np.zeros((0, 2)), []).shape == (0,)
+
+
 def cube_header(**more):
     return sky(RADESYS="ICRS", CTYPE3="FREQ", CRVAL3=1.0e9, CD3_3=3e4, CRPIX3=2.0, CUNIT3="Hz", **more)
 
@@ -333,7 +343,9 @@ def test_sdc1_text(tmp_path, table):
     assert lines[0] == "id ra_core dec_core ra_cent dec_cent flux core_frac b_maj b_min pa size class"
     dec, pa = table["dec"].value[0], table["pa"].value[0]
     place = f"-0.250000000 {dec:.9f}"
-    assert lines[1] == f"0 {place} {place} 1e-05 0.037500 3.000000 2.000000 {pa:.4f} 2 3" and len(lines) == 4
+    assert (
+        lines[1] == f"0 {place} {place} 1e-05 0.037500 3.000000 2.000000 {(90 - pa) % 180:.4f} 2 3" and len(lines) == 4
+    )
     again = survey.read_catalogue(path, "sdc1")
     assert again["flux"].unit == units.Jy and again["b_maj"].value.tolist() == [3.0, 4.0, 2.5]
     assert again["class"].tolist() == [3, 3, 3] and again["ra_core"].value[0] == -0.25
@@ -341,6 +353,16 @@ def test_sdc1_text(tmp_path, table):
     assert survey.write_catalogue(table, path, "sdc1").read_text().splitlines()[2].endswith("1 2")
     empty = survey.read_catalogue(survey.write_catalogue(table[:0], path, "sdc1"), "sdc1")
     assert len(empty) == 0 and empty["pa"].unit == units.deg
+
+
+def test_sdc1_angle_by_hand(tmp_path):
+    """Clockwise from x in an image with north up and east left: 30 degrees is 60 east of north."""
+    header = sky("TAN", ra=10.0, dec=0.0, RADESYS="ICRS")
+    params = [[1e-5, 3, 2, -30]]  # from x towards y is the other way round
+    table = survey.catalogue(at([[39, 24]], params=params, parameters=PARAMETERS), image_of(header))
+    assert table["pa"].value[0] == pytest.approx(60, abs=1e-3)
+    again = survey.read_catalogue(survey.write_catalogue(table, tmp_path / "c.txt", "sdc1"), "sdc1")
+    assert again["pa"].value[0] == pytest.approx(30, abs=1e-3)
 
 
 def test_sdc2_text(tmp_path):

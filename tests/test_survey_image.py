@@ -130,7 +130,7 @@ SOURCES = {
 def test_every_source_gives_the_same_windows(tmp_path, pixels, kind):
     source = SOURCES[kind](tmp_path, pixels)
     image = survey.open_image(source)
-    assert image.shape == SHAPE and survey.open_image(image) is image
+    assert isinstance(image, survey.SurveyImage) and image.shape == SHAPE and survey.open_image(image) is image
     for one in (image, pickle.loads(pickle.dumps(image))):
         for window in WINDOWS:
             tile = one.read(window)

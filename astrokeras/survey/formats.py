@@ -74,9 +74,10 @@ def write_catalogue(table: "QTable", path: str | os.PathLike, format: str | None
             - `"ds9"` (.reg): the boxes, in pixels;
             - `"ds9-ellipses"`: ellipses on the sky, half of `bmaj` and `bmin` from the middle, at `pa`;
             - `"sdc1"`, `"sdc2"`: the text that SKA's first and second data challenge take, the columns' names in the
-              first line, as the official scorer's defaults have it. Of SDC1, `pa` is written as it is (from north
-              through east), right ascension in -180..180; `core_frac` is 0.0375, `size` 2 and `class` 3 where the table
-              has no such column, as in CIANNA's submission.
+              first line, as the official scorer's defaults have it. In SDC1, `pa` counts clockwise from the
+              longitude-wise direction (90 minus the angle from north through east), right ascension is in -180..180,
+              and `core_frac` is 0.0375, `size` 2 and `class` 3 where the table has no such column, as in CIANNA's
+              submission.
 
     Returns:
         The path.
@@ -116,7 +117,8 @@ def read_catalogue(path: str | os.PathLike, format: str | None = None) -> "QTabl
             `catalogue` makes, and the usual parameters, get theirs.
 
     Returns:
-        The table, with units, and with its metadata where the format holds them.
+        The table, with units, and with its metadata where the format holds them; a challenge's text under its own names
+        and with its own angles.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -330,6 +332,8 @@ def _write_challenge(table, file, challenge: str) -> None:
         values = np.full(len(table), field.default) if name is None else _in_unit(table[name], field.unit)
         if challenge == "sdc1" and field.name.startswith("ra_"):
             values = 180 - np.mod(180 - values, 360)
+        elif challenge == "sdc1" and field.name == "pa":
+            values = np.mod(90 - values, 180)
         columns.append(values)
     header, text = (" ".join(field[place] for field in fields) for place in (0, 3))
     np.savetxt(file, np.stack(columns, axis=1), fmt=text, header=header, comments="", encoding="ascii")
