@@ -262,6 +262,11 @@ def test_records_tell_what_is_written():
     assert (found.input_size, found.channels) == ((6, 8, 1), 3)
     assert [type(record).__name__ for record in found.layers] == ["Conv", "Conv", "Dense"]
     assert cianna.build(found).output_shape == (None, 5)
+    assert cianna_files.first_problem(found) is None
+    found.layers[1].strides = (4, 4, 1)
+    assert cianna_files.first_problem(found)[0] == 2
+    head = applications.yolo_voc((64, 64, 3)).layers[-1]
+    assert astrokeras.weights.yolo_record(head).priors[1].tolist() == [48, 64, 0]
 
 
 # ---- published weights, and files of CIANNA as weights

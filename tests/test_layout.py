@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "astrokeras"
 ROOMS = [
     "backend",
+    "whole_file",
     "boxes",
     "parameters",
     "runtime",

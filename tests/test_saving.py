@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import astrokeras
+from astrokeras.whole_file import replacing
 
 
 @pytest.fixture
@@ -197,3 +198,13 @@ def test_transfer_refuses():
             astrokeras.weights.transfer(astrokeras.Network((8, 8, 5), name="new").conv(4, 3).build(), old, **arguments)
     with pytest.raises(ValueError, match="'old' to have layers with the names and shapes of 'other'; none fits"):
         astrokeras.weights.transfer(astrokeras.Network((8, 8, 3), name="other").conv(7, 5).build(), old)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "note.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and [one.name for one in tmp_path.iterdir()] == ["note.txt"]

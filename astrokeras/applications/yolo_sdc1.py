@@ -3,17 +3,12 @@
 from collections.abc import Sequence
 
 from astrokeras.applications.yolo import check_multiple
+from astrokeras.datasets.sdc1 import SDC1_PARAMETERS as PARAMETERS
 from astrokeras.models import YoloDetector
 from astrokeras.network import Network
 from astrokeras.parameters import Parameter, per_column
 
 PRIORS = ((6, 6),) * 6 + ((12, 9), (9, 12), (24, 24))
-PARAMETERS = (  # ranges of CIANNA's train_cat_norm_lims.txt
-    Parameter("flux", "Jy", scale="log", range=(1.97e-6, 2e-3)),
-    Parameter("bmaj", "arcsec", scale="log", range=(0.9, 60.0)),
-    Parameter("bmin", "arcsec", scale="log", range=(0.3, 30.0)),
-    Parameter("pa", "deg", angle=180),
-)
 CIANNA_PARAMETERS = (*PARAMETERS[:3], Parameter("cos_pa", range=(0, 1)), Parameter("sin_pa", range=(-1, 1)))
 STRETCH = {"clip": (4e-7, 4e-5), "offset": 4e-7, "scale": 3.96e-5 / 3, "function": "tanh"}
 SLOPES = {

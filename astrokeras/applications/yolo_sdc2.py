@@ -3,18 +3,12 @@
 from collections.abc import Sequence
 
 from astrokeras.applications.yolo import check_multiple
+from astrokeras.datasets.sdc2 import SDC2_PARAMETERS as PARAMETERS
 from astrokeras.models import YoloDetector
 from astrokeras.network import Network
 from astrokeras.parameters import Parameter, per_column
 
 PRIORS = ((8, 8, 32),)
-PARAMETERS = (
-    Parameter("flux", "Jy Hz", scale="log", range=(1.0, 1000.0)),
-    Parameter("hi_size", "arcsec", range=(0.0, 60.0)),
-    Parameter("w20", "km / s", scale="log", range=(10.0, 1000.0)),
-    Parameter("pa", "deg", angle=360, zero="y"),
-    Parameter("inclination", "deg", range=(0.0, 90.0)),
-)
 STRETCH = {"scale": 1 / 0.3, "function": "tanh"}
 LOSS = {
     "iou": "diou",

@@ -8,8 +8,8 @@ import numpy as np
 from astrokeras.cianna import state
 from astrokeras.cianna.activations import BIAS, complete
 from astrokeras.cianna.initializers import draw, scaling_of
-from astrokeras.cianna.shapes import ACTIVE, before_conv, before_norm, last_shape
-from astrokeras.cianna_files import Conv, Dense, LocalNorm, Norm, Pool, output_size
+from astrokeras.cianna.shapes import before_conv, before_norm, last_shape
+from astrokeras.cianna_files import LEAST_RATE, Conv, Dense, LocalNorm, Norm, Pool, output_size
 
 
 def conv(
@@ -131,7 +131,7 @@ def pool(
     before = layers[-2] if behind_norm else layers[-1] if layers else None
     if isinstance(before, Pool | Dense):
         raise ValueError(f"Expected pool behind a convolution; received one behind {type(before).__name__.lower()}.")
-    if layers and getattr(layers[-1], "dropout", 0) > ACTIVE:
+    if layers and getattr(layers[-1], "dropout", 0) > LEAST_RATE:
         raise ValueError("Expected no dropout in the layer before pool: give drop_rate to the pool instead.")
     *size, channels = last_shape(net.records)
     default = tuple(2 if side > 1 else 1 for side in net.records.input_size)
@@ -366,7 +366,7 @@ def _append(net: state.NetworkState, layer, what: str, shape: str, weights: int 
     net.frozen.append(0)
     number = len(net.records.layers)
     bias = f", bias {layer.bias_value:g}" if hasattr(layer, "bias_value") else ""
-    dropout = f", dropout {layer.dropout:g}" if getattr(layer, "dropout", 0) > ACTIVE else ""
+    dropout = f", dropout {layer.dropout:g}" if getattr(layer, "dropout", 0) > LEAST_RATE else ""
     count = f", {weights:,} weights" if weights else ""
     print(f"layer {number}: {what}, {layer.activation}{bias}{dropout}: {shape}{count}")
     return number - 1

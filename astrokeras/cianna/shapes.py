@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from astrokeras.cianna.state import sizes
 from astrokeras.cianna_files import CiannaNetwork, Conv, Dense, LocalNorm, Norm, Pool, output_size
 
-ACTIVE = 0.01  # dropout rates up to this are none
-
 
 def shapes(network: CiannaNetwork) -> list[tuple[int, ...]]:
     """Return the shape of the input and then of each output: x, y, z, channels of a map, or the neurons.

@@ -8,11 +8,8 @@ import numpy as np
 
 from astrokeras import cianna_files, layers
 from astrokeras.cianna.activation_texts import Refused, function_text, layer_text
-from astrokeras.cianna_files import CiannaNetwork, Conv, Dense, LocalNorm, Norm, Pool, Yolo
-from astrokeras.cianna_files.checks import Problem
-from astrokeras.cianna_files.shapes import first_shape, follow
-from astrokeras.layers.cianna import LEAST_RATE
-from astrokeras.layers.yolo_head import PARTS
+from astrokeras.cianna_files import LEAST_RATE, CiannaNetwork, Conv, Dense, LocalNorm, Norm, Pool
+from astrokeras.weights import yolo_record
 
 FIRST_BIAS, BIAS = 0.1, 0.5  # CIANNA gives the first layer the bias of `init`, 0.1 by default, whatever the file says
 
@@ -78,7 +75,7 @@ def records(model: keras.Model) -> CiannaNetwork:
         before = layer.output
         names += [layer.name] * (len(writer.records) - len(names))
     network = writer.network()
-    refused = _first_refused(network)
+    refused = cianna_files.first_problem(network) or cianna_files.cianna_refuses(network)
     if refused is not None:
         number, reason = refused
         raise ValueError(f"{model.name}, {names[number - 1]}: {reason}; CIANNA cannot express it.")
@@ -274,13 +271,7 @@ class _Writer:
         record = self._open("a YOLO head")
         if not isinstance(record, Conv) or record.activation != "LIN" or record.dropout:
             raise Refused("expected a linear convolution in front of a YOLO head")
-        priors = np.zeros((layer.boxes, 3), "float32")
-        priors[:, : len(layer.priors[0])] = layer.priors
-        priors[:, layer.fit_dims :] = 0
-        slopes = np.array([layer.slopes[part] for part in PARTS], "float32")
-        softmax = layer.class_softmax
-        record.activation = "YOLO"
-        record.yolo = Yolo(layer.boxes, layer.classes, layer.params, layer.fit_dims, softmax, priors, slopes)
+        record.activation, record.yolo = "YOLO", yolo_record(layer)
 
     def _norm(self, layer) -> None:
         self._check_map()
@@ -460,18 +451,6 @@ def _even_padding(kernel: np.ndarray, size, strides) -> tuple[np.ndarray, tuple[
         padding.append(total - total // 2)
         zeros.append((total - 2 * (total // 2), 0))
     return np.pad(kernel, [*zeros, (0, 0), (0, 0)]), tuple(padding)
-
-
-def _first_refused(network: CiannaNetwork) -> tuple[int, str] | None:
-    """Number of the first record that fits no file, or at which CIANNA gives up, and why."""
-    shape, before = first_shape(network), None
-    for number, record in enumerate(network.layers, start=1):
-        try:
-            shape, _ = follow(record, shape, before)
-        except Problem as problem:
-            return number, str(problem)
-        before = record
-    return cianna_files.cianna_refuses(network)
 
 
 def _keep_names(network: CiannaNetwork, names) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from astrokeras.cianna_files.checks import NAME, Problem, check_activation, check_flag, check_sizes
+from astrokeras.cianna_files.checks import NAME, Problem, check_activation, check_flag, read_yolo
 from astrokeras.cianna_files.records import CiannaNetwork, Conv, Dense, Layer, LocalNorm, Norm, Pool, Yolo
 
 
@@ -54,12 +54,7 @@ class BinarySource:
         )
 
     def _yolo(self) -> Yolo:
-        boxes, classes, params, fit_dims, softmax = self._integers(5)
-        check_sizes("boxes", (boxes,), 1)
-        check_sizes("classes and parameters", (classes, params), 0)
-        check_flag("softmax of the classes", softmax)
-        priors = np.ascontiguousarray(self.array(3, boxes).T)
-        return Yolo(boxes, classes, params, fit_dims, bool(softmax), priors, self.array(6, 3))
+        return read_yolo(self._integers(5), self.array)
 
     def _pool(self) -> Pool:
         window, strides, padding = (self._integers(3) for _ in range(3))

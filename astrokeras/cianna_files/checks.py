@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -69,3 +69,13 @@ def check_yolo(yolo: Yolo, filters: int) -> None:
     slope, most, least = yolo.slopes.T
     if not np.isfinite(yolo.slopes).all() or not ((slope > 0) & (most > least)).all():
         raise Problem("expected slopes > 0 and each maximum above its minimum")
+
+
+def read_yolo(five: Iterable[int], array: Callable[[int, int], np.ndarray]) -> Yolo:
+    """Return YOLO settings of five integers and the two arrays behind them, read when their sizes are sound."""
+    boxes, classes, params, fit_dims, softmax = five
+    check_sizes("boxes", (boxes,), 1)
+    check_sizes("classes and parameters", (classes, params), 0)
+    check_flag("softmax of the classes", softmax)
+    priors = np.ascontiguousarray(array(3, boxes).T)
+    return Yolo(boxes, classes, params, fit_dims, bool(softmax), priors, array(6, 3))

@@ -2,16 +2,14 @@
 
 import math
 import os
-import tempfile
 from pathlib import Path
-
-import numpy as np
 
 from astrokeras.cianna_files.binary import BinarySource, write_binary
 from astrokeras.cianna_files.checks import Problem
 from astrokeras.cianna_files.records import CiannaNetwork
-from astrokeras.cianna_files.shapes import first_shape, follow
+from astrokeras.cianna_files.shapes import first_problem, first_shape, follow
 from astrokeras.cianna_files.text import TextSource, write_text
+from astrokeras.whole_file import replacing
 
 
 def read(path: str | os.PathLike, layers: int | None = None) -> CiannaNetwork:
@@ -71,16 +69,13 @@ def write(path: str | os.PathLike, network: CiannaNetwork, binary: bool = True) 
         D1n0.000000d0.100000bLIN
     """
     path = Path(path)
-    _check(path, network)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".cianna-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            (write_binary if binary else write_text)(stream, network)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    found = first_problem(network)
+    if found is not None:
+        number, problem = found
+        where = f", layer {number}" if number else ""
+        raise ValueError(f"{path}{where}: {problem}: no such network can be written.")
+    with replacing(path) as temporary, open(temporary, "wb") as stream:  # closed before it is moved
+        (write_binary if binary else write_text)(stream, network)
 
 
 def _read_network(source: BinarySource | TextSource, limit: int | None) -> CiannaNetwork:
@@ -109,26 +104,3 @@ def _read_network(source: BinarySource | TextSource, limit: int | None) -> Ciann
             f"{source.path}{where}, {source.place()}: {problem}: the file is damaged, or not of CIANNA 1.0."
         ) from None
     return network
-
-
-def _check(path: Path, network: CiannaNetwork) -> None:
-    where, before = "", None
-    try:
-        shape = first_shape(network)
-        for number, layer in enumerate(network.layers, start=1):
-            where = f", layer {number}"
-            shape, arrays = follow(layer, shape, before)
-            for name, of in arrays.items():
-                if np.shape(getattr(layer, name)) != of:
-                    raise Problem(f"expected {name} of shape {of}; received {np.shape(getattr(layer, name))}")
-            before = layer
-        if not network.layers:
-            raise Problem("expected at least one layer")
-    except Problem as problem:
-        raise ValueError(f"{path}{where}: {problem}: no such network can be written.") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

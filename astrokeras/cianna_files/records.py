@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+LEAST_RATE = 0.01  # CIANNA ignores dropout rates up to this
 Size = tuple[int, int, int]
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from astrokeras.cianna_files.checks import (
     LARGEST,
     RANGE,
@@ -13,10 +15,19 @@ from astrokeras.cianna_files.checks import (
     check_sizes,
     check_yolo,
 )
-from astrokeras.cianna_files.records import CiannaNetwork, Conv, Dense, Layer, LocalNorm, Norm, Pool, output_size
+from astrokeras.cianna_files.records import (
+    LEAST_RATE,
+    CiannaNetwork,
+    Conv,
+    Dense,
+    Layer,
+    LocalNorm,
+    Norm,
+    Pool,
+    output_size,
+)
 
 Shape = tuple[int, ...]  # of a map, (x, y, z, channels); behind a dense layer, (units,)
-IGNORED = 0.01  # CIANNA ignores dropout rates up to this
 
 
 def first_shape(network: CiannaNetwork) -> Shape:
@@ -65,6 +76,31 @@ def follow(layer: Layer, shape: Shape, before: Layer | None) -> tuple[Shape, dic
     return shape, {}
 
 
+def first_problem(network: CiannaNetwork) -> tuple[int, str] | None:
+    """Return number (from 1; 0 for the input) and reason of the first layer that no file may hold; None if all fit.
+
+    Example:
+        >>> from astrokeras import cianna_files as files
+        >>> pool = files.Pool((4, 4, 1), (4, 4, 1), (0, 0, 0), False, 0.0, "SUM", "LIN")
+        >>> files.first_problem(files.CiannaNetwork((8, 8, 1), 3, [pool]))
+        (1, "expected a pooling MAX or AVG; received 'SUM'")
+    """
+    number, before = 0, None
+    try:
+        shape = first_shape(network)
+        for number, layer in enumerate(network.layers, start=1):
+            shape, arrays = follow(layer, shape, before)
+            for name, of in arrays.items():
+                if np.shape(getattr(layer, name)) != of:
+                    raise Problem(f"expected {name} of shape {of}; received {np.shape(getattr(layer, name))}")
+            before = layer
+        if not network.layers:
+            raise Problem("expected at least one layer")
+    except Problem as problem:
+        return number, str(problem)
+    return None
+
+
 def cianna_refuses(network: CiannaNetwork) -> tuple[int, str] | None:
     """Return number (from 1) and reason of the first layer at which CIANNA 1.0 gives up loading; None if it loads all.
 
@@ -84,7 +120,7 @@ def cianna_refuses(network: CiannaNetwork) -> tuple[int, str] | None:
             map_maker = second if isinstance(before, Norm | LocalNorm) else before
             if not isinstance(map_maker, Conv | None):
                 return number, "a pooling stands behind a convolution, or its normalisation"
-            if before is not None and getattr(before, "dropout", 0.0) > IGNORED:
+            if before is not None and getattr(before, "dropout", 0.0) > LEAST_RATE:
                 return number, "a pooling does not follow dropout"
     return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from astrokeras.cianna_files.checks import Problem, check_activation, check_flag, check_sizes
+from astrokeras.cianna_files.checks import Problem, check_activation, check_flag, read_yolo
 from astrokeras.cianna_files.records import CiannaNetwork, Conv, Dense, Layer, LocalNorm, Norm, Pool, Size, Yolo
 
 _INT, _FLOAT, _WORD = r"([-+]?\d{1,12})", r"([-+.eE\d]{1,60}|[-+]?inf|[-+]?nan)", r"([A-Z]\S{1,50})"
@@ -72,12 +72,7 @@ class TextSource:
         five = self._numbers(5).tolist()
         if not all(map(float.is_integer, five)):
             raise Problem("expected five integers: boxes, classes, parameters, fitted axes, softmax of the classes")
-        boxes, classes, params, fit_dims, softmax = map(int, five)
-        check_sizes("boxes", (boxes,), 1)
-        check_sizes("classes and parameters", (classes, params), 0)
-        check_flag("softmax of the classes", softmax)
-        priors = np.ascontiguousarray(self.array(3, boxes).T)
-        return Yolo(boxes, classes, params, fit_dims, bool(softmax), priors, self.array(6, 3))
+        return read_yolo(map(int, five), self.array)
 
     def _pool(self) -> Pool:
         *sizes, dropout, kind, activation = self._match(

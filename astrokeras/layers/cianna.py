@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-LEAST_RATE = 0.01  # a dropout rate up to this is none
+from astrokeras.cianna_files import LEAST_RATE
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")

@@ -4,13 +4,14 @@ import contextlib
 import io
 import json
 import os
-import tempfile
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from astrokeras.whole_file import replacing
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -155,10 +156,9 @@ def _format_of(path: Path, format: str | None, known: dict) -> str:
 @contextlib.contextmanager
 def _whole(path: Path):
     """Give a binary file of another name in the same folder, which takes the place of the old one at the end."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    try:
+    with replacing(path) as temporary:
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())  # a full disk may show here only
@@ -166,13 +166,6 @@ def _whole(path: Path):
             raise OSError(
                 f"Could not write {path} ({error}); what was there is as it was: free space or choose another folder."
             ) from error
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,8 +12,8 @@ import keras
 import numpy as np
 
 from astrokeras import cianna_files, layers
-from astrokeras.layers.cianna import LEAST_RATE
 from astrokeras.layers.yolo_head import PARTS
+from astrokeras.whole_file import replacing
 
 ZENODO = "https://zenodo.org/records/12801421/files/"
 LICENCE = "D. Cornu, doi:10.5281/zenodo.12801421, Creative Commons 4.0"
@@ -53,25 +52,21 @@ def find_published(application: str, name: str) -> Path:
     if path.is_file():
         return path
     home.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=home, prefix=f".{published.file}-")
+    print(f"downloading {url} ({LICENCE})")
     try:
-        print(f"downloading {url} ({LICENCE})")
-        with os.fdopen(handle, "wb") as stream, urllib.request.urlopen(url, timeout=30) as answer:
-            shutil.copyfileobj(answer, stream)
-            expected = int(answer.headers.get("Content-Length") or -1)
-        received = os.path.getsize(temporary)
-        if expected not in (-1, received):
-            raise OSError(f"{received} of {expected} bytes")
-        cianna_files.read(temporary)  # whole, and such a file
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            with open(temporary, "wb") as stream, urllib.request.urlopen(url, timeout=30) as answer:
+                shutil.copyfileobj(answer, stream)
+                expected = int(answer.headers.get("Content-Length") or -1)
+            received = os.path.getsize(temporary)
+            if expected not in (-1, received):
+                raise OSError(f"{received} of {expected} bytes")
+            cianna_files.read(temporary)  # whole, and such a file
     except (OSError, ValueError, urllib.error.URLError) as error:
         raise ConnectionError(
             f"Could not download the weights {name!r} of {application} ({published.about}; {LICENCE}): {error}. Get "
             f"{url} and put it at {path}."
         ) from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
     return path
 
 
@@ -115,6 +110,21 @@ def load_cianna(model: keras.Model, path: str | os.PathLike) -> keras.Model:
     return model
 
 
+def yolo_record(head: layers.YoloHead) -> cianna_files.Yolo:
+    """Return what CIANNA's files say of a head.
+
+    Example:
+        >>> import astrokeras
+        >>> head = astrokeras.layers.YoloHead(priors=[[24, 48]], classes=3)
+        >>> astrokeras.weights.yolo_record(head).priors.tolist()
+        [[24.0, 48.0, 0.0]]
+    """
+    priors = np.zeros((head.boxes, 3), "float32")
+    priors[:, : head.fit_dims] = np.asarray(head.priors, "float32")[:, : head.fit_dims]
+    slopes = np.array([head.slopes[part] for part in PARTS], "float32")
+    return cianna_files.Yolo(head.boxes, head.classes, head.params, head.fit_dims, head.class_softmax, priors, slopes)
+
+
 def _values(layer, record, model) -> list[np.ndarray] | None:
     """A record's weights as a Keras layer has them; None where they are of another kind."""
     if isinstance(record, cianna_files.Norm) and isinstance(layer, layers.GroupNormalization):
@@ -124,7 +134,7 @@ def _values(layer, record, model) -> list[np.ndarray] | None:
         return [np.repeat(record.gamma, repeats), np.repeat(record.beta, repeats)]
     if isinstance(layer, layers.GroupNormalization) or not isinstance(record, (cianna_files.Conv, cianna_files.Dense)):
         return None
-    kept = np.float32(1 - record.dropout if record.dropout > LEAST_RATE else 1)
+    kept = np.float32(1 - record.dropout if record.dropout > cianna_files.LEAST_RATE else 1)
     if isinstance(layer, keras.layers.Dense):
         if not isinstance(record, cianna_files.Dense):
             return None
@@ -158,15 +168,13 @@ def _check_head(model: keras.Model, record, path) -> None:
     yolo = getattr(record, "yolo", None)
     if not isinstance(head, layers.YoloHead) or yolo is None:
         return
-    priors = np.zeros((head.boxes, 3), "float32")
-    priors[:, : head.fit_dims] = np.asarray(head.priors, "float32")[:, : head.fit_dims]
-    slopes = np.array([head.slopes[part] for part in PARTS], "float32")
-    same = (head.boxes, head.classes, head.params) == (yolo.boxes, yolo.classes, yolo.params)
-    if not same or not np.allclose(priors, yolo.priors) or head.class_softmax != yolo.class_softmax:
+    ours = yolo_record(head)
+    same = (ours.boxes, ours.classes, ours.params) == (yolo.boxes, yolo.classes, yolo.params)
+    if not same or not np.allclose(ours.priors, yolo.priors) or ours.class_softmax != yolo.class_softmax:
         raise ValueError(
             f"Expected {path} to have the priors, classes and parameters of {model.name}; it has the priors "
             f"{yolo.priors[:, : yolo.fit_dims].tolist()} for {yolo.classes} classes (softmax {yolo.class_softmax}) and "
             f"{yolo.params} parameters: build the network with these."
         )
-    if not np.allclose(slopes, yolo.slopes):
+    if not np.allclose(ours.slopes, yolo.slopes):
         raise ValueError(f"Expected {path} to have the slopes of {model.name}; it has {yolo.slopes.tolist()}.")
