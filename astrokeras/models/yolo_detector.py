@@ -206,21 +206,80 @@ class YoloDetector(keras.Model):
         Raises:
             ValueError: if the images are of another shape, or thresholds are neither one nor one per prior.
         """
-        score_threshold = self.score_threshold if score_threshold is None else score_threshold
-        nms_threshold = self.nms_threshold if nms_threshold is None else nms_threshold
-        floor = np.broadcast_to(_per_prior(score_threshold, len(self.settings.priors)), len(self.settings.priors))
-        same, other = (nms_threshold, None) if np.ndim(nms_threshold) == 0 else nms_threshold
         found = []
         for start in range(0, len(images), 32 * batch_size):
             chunk = np.asarray(images[start : start + 32 * batch_size])
             if chunk.shape[1:] != self.input_shape[1:]:
                 raise ValueError(
                     f"{self.name}: expected images (n, {', '.join(map(str, self.input_shape[1:]))}); received shape "
-                    f"{chunk.shape}: resize them, or build the network for their size."
+                    f"{chunk.shape}: resize them, or resize the detector: model.resized({chunk.shape[1:]})."
                 )
             outputs = self.predict(chunk, batch_size=batch_size, verbose=0)
-            found += [self._decode(grid, floor, same, other, max_detections) for grid in outputs]
+            found += self.decode(
+                outputs,
+                score_threshold=score_threshold,
+                nms_threshold=nms_threshold,
+                max_detections=max_detections,
+            )
         return found
+
+    def decode(
+        self,
+        outputs: np.ndarray,
+        *,
+        score_threshold: float | Sequence[float] | None = None,
+        nms_threshold: float | Sequence[float] | None = None,
+        max_detections: int | None = None,
+    ) -> list[Detections]:
+        """Turn what `predict` returns into detections, as `detect` does.
+
+        Args:
+            outputs: activated grids, `(n, [z, [y,]] x, columns)`.
+            score_threshold: see `detect`.
+            nms_threshold: see `detect`.
+            max_detections: see `detect`.
+
+        Returns:
+            One `Detections` per image, best first.
+
+        Raises:
+            ValueError: if thresholds are neither one nor one per prior.
+        """
+        score_threshold = self.score_threshold if score_threshold is None else score_threshold
+        nms_threshold = self.nms_threshold if nms_threshold is None else nms_threshold
+        floor = np.broadcast_to(_per_prior(score_threshold, len(self.settings.priors)), len(self.settings.priors))
+        same, other = (nms_threshold, None) if np.ndim(nms_threshold) == 0 else nms_threshold
+        return [self._decode(grid, floor, same, other, max_detections) for grid in np.asarray(outputs)]
+
+    def resized(self, input_shape: Sequence[int]) -> "YoloDetector":
+        """Return the same detector, with a copy of the weights, for images of another size.
+
+        Args:
+            input_shape: `([z, [y,]] x, channels)`; each side a multiple of the grid's cell.
+
+        Raises:
+            ValueError: if the shape has other dimensions or channels, or the grid does not divide it.
+
+        Example:
+            >>> import astrokeras
+            >>> model = astrokeras.applications.yolo_sdc1((64, 64, 1))
+            >>> model.resized((96, 128, 1)).output_shape
+            (None, 6, 8, 117)
+        """
+        shape, own = tuple(map(int, input_shape)), self.input_shape[1:]
+        cells = (*self.settings.cell[::-1], 1)
+        fits = len(shape) == len(own) and shape[-1] == own[-1] and min(shape) > 0
+        if not fits or any(side % cell for side, cell in zip(shape, cells, strict=True)):
+            sides = ", ".join(f"a multiple of {cell:g}" for cell in cells[:-1])
+            raise ValueError(f"{self.name}: expected a shape ({sides}, {own[-1]}); received {shape}.")
+        config = self.get_config()
+        for layer in config["network"]["layers"]:
+            layer.pop("build_config", None)  # of the other size
+            if layer["class_name"] == "InputLayer":
+                layer["config"]["batch_shape"] = (None, *shape)
+        model = type(self).from_config(config)
+        model.set_weights(self.get_weights())
+        return model
 
     def get_config(self):
         """Return the arguments; the network stands under `network`."""

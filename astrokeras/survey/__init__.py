@@ -2,6 +2,7 @@
 
 from astrokeras.survey.catalogue import catalogue as catalogue
 from astrokeras.survey.challenge_score import ChallengeScore as ChallengeScore
+from astrokeras.survey.detect import detect as detect
 from astrokeras.survey.formats import read_catalogue as read_catalogue
 from astrokeras.survey.formats import write_catalogue as write_catalogue
 from astrokeras.survey.image import SurveyImage as SurveyImage
