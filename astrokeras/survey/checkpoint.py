@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class Checkpoint:
         try:
             with np.load(path) as file:
                 columns = dict(file)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"Expected finished tiles in {path}; it cannot be read: remove it.") from error
         ends = np.cumsum(columns["counts"])
         for number, missing, count, end in zip(

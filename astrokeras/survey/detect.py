@@ -56,7 +56,7 @@ def detect(
     The image is read, predicted and decoded in tiles of one size, a batch at a time: memory holds some batches and the
     detections, whatever the size of the image. Boxes are suppressed inside each tile; of the detections in an overlap a
     tile keeps those nearer to its own middle than to its neighbour's (and an eighth of the overlap more, since a source
-    on the border may be found on either side); then boxes of different tiles are suppressed.
+    on the border may be found on either side); there, boxes of different tiles are then suppressed.
 
     Args:
         image: path of a FITS file, `SurveyImage`, array, or what else `open_image` takes.
@@ -95,12 +95,13 @@ def detect(
 
     Example:
         >>> import numpy as np, astrokeras
-        >>> from astropy.nddata import CCDData
+        >>> from astropy.io import fits
+        >>> header = fits.Header({"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN"})
+        >>> fits.PrimaryHDU(np.zeros((100, 120), "float32"), header).writeto("sky.fits")
         >>> model = astrokeras.applications.yolo_sdc1((64, 64, 1))
-        >>> image = np.zeros((100, 120), "float32")
-        >>> table = astrokeras.survey.detect(image, model, tile=64, overlap=16, score_threshold=1.0)
+        >>> table = astrokeras.survey.detect("sky.fits", model, tile=64, overlap=16, score_threshold=1.0)
         >>> len(table), table.meta["tiles"]
-        (0, 4)
+        (0, 6)
     """
     image = open_image(image)
     model, model_file = _model(model, image)
@@ -141,7 +142,7 @@ def detect(
                 progress.advance([number for number, _, _ in found])
         finally:
             kept.write()
-        found, tiles = _joined(kept, model, neighbour_threshold, len(image.shape))
+        found, tiles = _joined(kept, model, neighbour_threshold, tiling)
         missing = sum(count for _, count in kept.found.values()) / math.prod(image.shape)
         progress.close(len(found), missing)
     meta = settings | {"model": model.name, "model_hash": settings["model"], "tiles": len(tiling)}
@@ -214,18 +215,20 @@ def _hash(array: np.ndarray | None) -> str | None:
     return None if array is None else hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
 
 
-def _joined(kept: Checkpoint, model: YoloDetector, threshold: float, dims: int) -> tuple[Detections, np.ndarray]:
+def _joined(kept: Checkpoint, model: YoloDetector, threshold: float, tiling: Tiling) -> tuple[Detections, np.ndarray]:
     """Return the detections of all tiles, best first, without those of two tiles of one object, and their tiles."""
     parts = [(number, kept.found[number][0]) for number in sorted(kept.found) if len(kept.found[number][0])]
-    about = {"class_names": model.class_names, "parameters": model.box_parameters}
+    about, dims = {"class_names": model.class_names, "parameters": model.box_parameters}, len(tiling.tile)
     if not parts:
         return Detections.empty(dims, **about), np.zeros(0, int)
     every = Detections(**{name: np.concatenate([getattr(one, name) for _, one in parts]) for name in COLUMNS}, **about)
     tiles = np.repeat([number for number, _ in parts], [len(one) for _, one in parts])
-    chosen = []
-    for label in np.unique(every.labels):
-        rows = np.flatnonzero(every.labels == label)
-        # "Classes" are tiles here: two boxes of one tile have been compared before, and may overlap by all they like.
+    # Only where two tiles keep detections can one object be there twice; and all its neighbours are there twice, too.
+    shared = tiling.shared((every.boxes[:, :dims].astype("float64") + every.boxes[:, dims:]) / 2)
+    chosen = [np.flatnonzero(~shared)]
+    for label in np.unique(every.labels[shared]):
+        rows = np.flatnonzero(shared & (every.labels == label))
+        # What are classes to `suppress` are tiles here: boxes of one tile have been compared with each other before.
         best = suppress(
             every.boxes[rows],
             every.scores[rows],

@@ -178,7 +178,7 @@ class Scan:
 
 
 def model_hash(model: keras.Model) -> str:
-    """Return a short text that is the same for the same network with the same weights.
+    """Return a short text that is the same for the same network with the same weights, for images of any size.
 
     Example:
         >>> import astrokeras
@@ -188,7 +188,8 @@ def model_hash(model: keras.Model) -> str:
         True
     """
     settings = [model.settings.to_dict()] if isinstance(model, YoloDetector) else []
-    layers = [(type(layer).__name__, layer.get_config() | {"name": ""}) for layer in model.layers]
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]  # has the size
+    layers = [(type(layer).__name__, layer.get_config() | {"name": ""}) for layer in layers]
     text = hashlib.sha256(json.dumps([settings, layers], sort_keys=True, default=repr).encode())
     for weights in model.get_weights():
         text.update(np.ascontiguousarray(weights).tobytes())

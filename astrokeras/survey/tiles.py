@@ -89,6 +89,24 @@ class Tiling:
             kept &= (at < part.stop + more) & (at < size)
         return kept
 
+    def shared(self, points: np.ndarray) -> np.ndarray:
+        """Tell at which points more than one tile keeps detections.
+
+        Args:
+            points: `(n, dims)` in pixels of the image, x first.
+
+        Returns:
+            `(n,)` bool.
+        """
+        near = np.zeros(len(points), bool)
+        for borders, overlap, at in zip(self.borders, self.overlap, points.T[::-1], strict=True):
+            within = np.array(borders[1:-1], float)
+            if len(within):
+                after = np.searchsorted(within, at).clip(0, len(within) - 1)
+                nearest = np.minimum(np.abs(at - within[after]), np.abs(at - within[np.maximum(after - 1, 0)]))
+                near |= nearest <= overlap / 8
+        return near
+
     def _place(self, number: int) -> tuple[int, ...]:
         return tuple(map(int, np.unravel_index(number, [len(starts) for starts in self.starts])))
 
