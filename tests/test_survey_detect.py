@@ -253,30 +253,30 @@ warnings.simplefilter("ignore")
 from astrokeras import survey
 from astrokeras.survey import checkpoint
 checkpoint.SECONDS = 0
-table = survey.detect(sys.argv[1], sys.argv[2], tile=32, overlap=8, batch_size=2, checkpoint=sys.argv[3])
+table = survey.detect(sys.argv[1], sys.argv[2], tile=32, overlap=8, batch_size=4, checkpoint=sys.argv[3])
 survey.write_catalogue(table, sys.argv[4])
 """
 
 
 def killed_scans(tmp_path, kills):
     """Kill a scan so many times, each time after a few more tiles; return how many kills met it at work."""
-    sky, _ = spots((640, 640), 500)
+    sky, _ = spots((512, 512), 300)
     fits.PrimaryHDU(sky).writeto(tmp_path / "sky.fits")
     path = astrokeras.save_model(spot_detector((32, 32)), tmp_path / "spots.keras")
-    whole = survey.detect(tmp_path / "sky.fits", path, tile=32, overlap=8, batch_size=2)
+    whole = survey.detect(tmp_path / "sky.fits", path, tile=32, overlap=8, batch_size=4)
     folder = tmp_path / "scan"
     command = [sys.executable, "-c", SCAN, tmp_path / "sky.fits", path, folder, tmp_path / "found.ecsv"]
     hit = 0
     for _ in range(kills):
         before = len(list(folder.glob("tiles-*.npz")))
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(list(folder.glob("tiles-*.npz"))) < before + 20:
+        while process.poll() is None and len(list(folder.glob("tiles-*.npz"))) < before + 8:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         hit += process.wait() == -signal.SIGKILL
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     resumed = survey.read_catalogue(tmp_path / "found.ecsv")
-    assert len(whole) == 500 and same(resumed, whole)
+    assert len(whole) == 300 and same(resumed, whole)
     return hit
 
 

@@ -84,7 +84,7 @@ class Checkpoint:
 
     def _read(self, path: Path) -> None:
         try:
-            with np.load(path) as file:
+            with open(path, "rb") as stream, np.load(stream) as file:
                 columns = dict(file)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"Expected finished tiles in {path}; it cannot be read: remove it.") from error
