@@ -1,6 +1,9 @@
 """The one module that may import tensorflow, jax or torch (inside functions)."""
 
+import contextlib
+import functools
 import importlib.util
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -73,6 +76,82 @@ def built_for_gpu() -> bool:
     import torch
 
     return torch.version.cuda is not None
+
+
+@contextlib.contextmanager
+def distribute(devices: Sequence[str] | None = None) -> Iterator[list[str]]:
+    """Train on several devices: inside, each batch is shared among them, and the weights are the same on all.
+
+    Build, compile and train the model inside. JAX: `keras.distribution.DataParallel`. TensorFlow:
+    `tf.distribute.MirroredStrategy`. The batch size is that of all devices together; give multiples of their number.
+
+    Args:
+        devices: names as `devices()` lists them; `None` takes all GPUs, or all CPU devices where there is none.
+
+    Returns:
+        A context manager that gives the names of the devices.
+
+    Raises:
+        ValueError: if a device is unknown, or the backend is torch.
+
+    Example:
+        >>> import astrokeras
+        >>> with astrokeras.backend.distribute() as used:
+        ...     model = astrokeras.applications.lenet5()
+        >>> len(used) >= 1
+        True
+    """
+    name = keras.config.backend()
+    if name not in ("tensorflow", "jax"):
+        raise ValueError(
+            f"Expected TensorFlow or JAX to train on several devices; the Keras backend is {name}: set the environment "
+            "variable KERAS_BACKEND to one of them before Python starts."
+        )
+    if name == "jax":
+        known = {device.replace("cuda", "gpu"): device for device in keras.distribution.list_devices()}
+    else:
+        import tensorflow as tf
+
+        logical = (device.name.removeprefix("/device:") for device in tf.config.list_logical_devices())
+        known = {device.lower(): device for device in logical if device.startswith(("CPU", "GPU"))}
+    used = [device for device in known if device.startswith("gpu")] or list(known) if devices is None else list(devices)
+    unknown = [device for device in used if device not in known]
+    if unknown or not used:
+        raise ValueError(f"Expected devices among {', '.join(known)}; received {', '.join(unknown) or 'none'}.")
+    if name == "tensorflow":
+        with _strategy(tuple(known[device] for device in used)).scope():
+            yield used
+        return
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=[known[device] for device in used]))
+    try:
+        yield used
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+@functools.cache  # two strategies on the same devices get into each other's way
+def _strategy(devices: tuple[str, ...]):
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(list(devices))
+
+
+def replicas() -> int:
+    """Return by how many devices the loss of a step is summed, each with its own share of the batch.
+
+    That is so under TensorFlow's strategies; JAX sees the whole batch at once. A loss divides by it.
+
+    Example:
+        >>> import astrokeras
+        >>> astrokeras.backend.replicas()
+        1
+    """
+    if keras.config.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def fused_batch_norm(x, gamma, beta, epsilon: float) -> tuple:

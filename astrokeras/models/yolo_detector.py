@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from astrokeras import backend
 from astrokeras import parameters as parameter_columns
 from astrokeras.boxes import decode_grid, suppress
 from astrokeras.datasets import check_targets
@@ -166,7 +167,7 @@ class YoloDetector(keras.Model):
         )
         if training:
             state = self._seen.state
-            state.assign(state + ops.cast(ops.stack([0, ops.shape(y_pred)[0]]), state.dtype))
+            state.assign(state + ops.cast(ops.stack([0, ops.shape(y_pred)[0] * backend.replicas()]), state.dtype))
         weights = [] if sample_weight is None else keras.tree.flatten(sample_weight)
         weight = ops.cast(ops.reshape(weights[0], (-1,)), "float32") if weights else None
         for mean in self._means:
@@ -177,7 +178,7 @@ class YoloDetector(keras.Model):
                 mean.update_state(terms[mean.name], sample_weight=weight)
         self._without_box.update_state(terms["objects"] - terms["found"])
         loss = terms["loss"] if weight is None else terms["loss"] * weight
-        return sum(self.losses, start=ops.mean(loss))
+        return sum(self.losses, start=ops.mean(loss)) / backend.replicas()
 
     def detect(
         self,
