@@ -22,8 +22,19 @@ from astrokeras.parameters import Parameter as Parameter
 
 __version__ = "0.1.0"
 
-_ROOMS = ("applications", "augmentation", "backend", "boxes", "callbacks", "cianna", "cianna_files", "datasets")
-_ROOMS += ("detections", "explain", "judging", "parameters", "plots", "runtime", "survey", "training", "weights")
+_ROOMS = ("applications", "augmentation", "backend", "boxes", "callbacks", "challenges", "cianna", "cianna_files")
+_ROOMS += (
+    "datasets",
+    "detections",
+    "explain",
+    "judging",
+    "parameters",
+    "plots",
+    "runtime",
+    "survey",
+    "training",
+    "weights",
+)
 _NAMES = {
     "Detections": "detections",
     "Network": "network",

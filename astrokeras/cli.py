@@ -1,9 +1,11 @@
-"""The `astrokeras` command line: demo, doctor, list, train, compare, predict, convert."""
+"""The `astrokeras` command line: demo, doctor, list, train, compare, predict, convert, sdc1, sdc2."""
 
 import argparse
 import ast
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -13,6 +15,7 @@ import rich.table
 from rich.progress import track
 
 from astrokeras import applications, cianna, models, plots, runtime, saving, training, weights
+from astrokeras.challenges import sdc1, sdc2
 from astrokeras.cost import cost
 from astrokeras.demo import EPOCHS, FIELDS, demo
 
@@ -25,7 +28,9 @@ EXAMPLES = """examples:
   astrokeras compare lenet5 resnet:depth=20 --data mnist --epochs 2
   astrokeras predict my.keras photo1.png photo2.png
   astrokeras convert cianna net0_s0020.dat net.keras
+  astrokeras sdc1 train && astrokeras sdc1 detect && astrokeras sdc1 score
 """
+CHALLENGES = {"sdc1": (sdc1, "an image of radio sources"), "sdc2": (sdc2, "a cube of galaxies in HI")}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -138,7 +143,45 @@ def _parser() -> _Parser:
         help="arrays input (image, channel, z, y, x) and output, CIANNA's own for it: print the largest difference",
     )
     sub.set_defaults(run=_convert)
+
+    for name, (_, what) in CHALLENGES.items():
+        number = name[-1]
+        help_ = f"SKA's science data challenge {number}, {what}: train, detect, score"
+        sub = commands.add_parser(name, help=help_, description=f"{help_}. On a simulation, or on the real files.")
+        _add_challenge(sub, name)
     return parser
+
+
+def _add_challenge(sub: argparse.ArgumentParser, name: str) -> None:
+    """Add the three steps of a challenge."""
+    steps = sub.add_subparsers(dest="step", required=True, metavar="STEP", parser_class=_Parser)
+    train = steps.add_parser("train", help="simulate, where no files are given, train a detector, tune its thresholds")
+    detect = steps.add_parser("detect", help="scan it all with the detector, write the catalogue and the submission")
+    score = steps.add_parser("score", help="score the catalogue where the detector was not trained, draw, report")
+    for step in (train, detect, score):
+        step.add_argument("--out", default=name, metavar="FOLDER", help=f"where all is written (default: {name})")
+        step.add_argument(
+            "--data", metavar="FOLDER", help="with the real files (default: a simulation, or as in train)"
+        )
+        step.set_defaults(run=_challenge)
+    train.add_argument("--epochs", type=int, help="passes over the patches (default: the detector's own)")
+    train.add_argument("--size", type=int, metavar="N", help="pixels along each side of the simulation")
+    train.add_argument("--seed", type=int, default=0, help="of the simulation, weights and patches (default: 0)")
+    train.add_argument(
+        "--precision",
+        default="auto",
+        choices=runtime.PRECISIONS,
+        help="auto: mixed_float16 on a GPU, float32 on a CPU (default)",
+    )
+    train.add_argument("--full", action="store_true", help="CIANNA's network in place of the small one; for a GPU")
+    detect.add_argument("--batch-size", type=int, metavar="N", help="tiles that the network sees at once")
+    detect.add_argument("--workers", type=int, metavar="N", help="processes that share the tiles (needs dask)")
+    score.add_argument(
+        "--protocol",
+        default="official",
+        choices=("official", "physical"),
+        help="as the challenge's package computes it (default), or with its quirks mended",
+    )
 
 
 def _add_training(sub: argparse.ArgumentParser) -> None:
@@ -291,6 +334,38 @@ def _convert(options: argparse.Namespace) -> None:
     else:
         cianna.save_model(model, target, binary=not options.text)
     print(f"written: {target}")
+
+
+def _challenge(options: argparse.Namespace) -> None:
+    challenge, _ = CHALLENGES[options.command]
+    shared = {"folder": options.out, "data": options.data, "verbose": _verbosity()}
+    if options.step == "train":
+        names = ("epochs", "size", "seed", "precision", "full")
+        challenge.train(**shared, **{name: getattr(options, name) for name in names}, command=options.line)
+    elif options.step == "detect":
+        with _engine(options.workers) as engine:
+            challenge.detect(**shared, engine=engine, batch_size=options.batch_size)
+    else:
+        challenge.score(**shared, protocol=options.protocol)
+
+
+@contextlib.contextmanager
+def _engine(workers: int | None) -> Iterator:
+    """Give what scans: this process, or a Dask cluster of so many on this machine."""
+    if workers is None:
+        yield "local"
+        return
+    if workers < 1:
+        raise ValueError(f"Expected --workers >= 1; received {workers}.")
+    try:
+        from dask.distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ImportError('Expected dask for --workers: pip install "astrokeras[distributed]".') from error
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
 def _imagenet_names() -> list[str] | None:

@@ -1,14 +1,18 @@
-import importlib
-
 import numpy as np
 import pytest
 
 import astrokeras
 from astrokeras import Detections, datasets, survey
 from astrokeras.challenges import pipeline
+from astrokeras.challenges import sdc2 as hi
+from astrokeras.datasets.sdc2 import SDC2_PARAMETERS
 
-hi = importlib.import_module("astrokeras.challenges.sdc2")
-PARAMETERS = datasets.sdc2_patches.__globals__["SDC2_PARAMETERS"]
+simulated_hi_cube = datasets.simulated_hi_cube
+
+
+def crowded(*arguments, density=1.0, **others):
+    """A cube so full that a small one holds sources to learn and to judge."""
+    return simulated_hi_cube(*arguments, density=max(density, 2000), **others)
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +28,14 @@ def small(folder):
             "CHANNELS": 64, "DENSITY": 3000, "PATCH": (32, 16, 16), "PATCHES": 16, "TILE": (64, 32, 32), "LOWEST": 0.0,
         }.items():  # fmt: skip
             patch.setattr(hi, name, value)
-        patch.setattr(hi.datasets, "simulated_hi_cube", _bright)
+        patch.setattr(hi.datasets, "simulated_hi_cube", crowded)
         yield
-
-
-def _bright(*arguments, density=1.0, **others):
-    return datasets_simulated(*arguments, density=max(density, 2000), **others)
-
-
-datasets_simulated = datasets.simulated_hi_cube
 
 
 def test_a_perfect_detector_gets_a_point_a_source(tmp_path):
     cube = datasets.simulated_hi_cube(tmp_path / "cube.fits", size=64, channels=400, density=100, noise=0, start=1.13e9)
     boxes, params = datasets.sdc2_objects(cube)
-    perfect = Detections(boxes, np.ones(len(boxes)), params=params, parameters=PARAMETERS)
+    perfect = Detections(boxes, np.ones(len(boxes)), params=params, parameters=SDC2_PARAMETERS)
     table = survey.catalogue(perfect, survey.open_image(cube.image))
     path = survey.write_catalogue(table, tmp_path / "found.txt", "sdc2")
     truth = datasets.sdc2_catalogue(cube.truth)
@@ -46,10 +43,11 @@ def test_a_perfect_detector_gets_a_point_a_source(tmp_path):
         result = survey.sdc2_score(path, truth, protocol)
         assert len(boxes) > 20 and result.n_match == len(boxes)
         assert result.score == pytest.approx(len(boxes), abs=1e-6)
-    # The points forgive 10 degrees or 30 %; the values themselves agree to rounding.
+    # The points forgive 10 degrees or 30 %; the values themselves agree. The simulator's angles count from y, those of
+    # the catalogue from north: 0.01 degrees apart at the edge.
     found, true = survey.read_catalogue(path, "sdc2")[result.rows], truth[result.truth_rows]
     assert (np.diff(np.sort(result.truth_rows)) > 0).all()
-    for name, error in {"ra": 1e-6, "dec": 1e-6, "hi_size": 1e-3, "central_freq": 30, "pa": 1e-2, "i": 1e-3}.items():
+    for name, error in {"ra": 1e-6, "dec": 1e-6, "hi_size": 1e-3, "central_freq": 30, "pa": 0.1, "i": 1e-3}.items():
         np.testing.assert_allclose(found[name].value, true[name], rtol=0, atol=error, err_msg=name)
     for name in ("line_flux_integral", "w20"):
         np.testing.assert_allclose(found[name].value, true[name], rtol=1e-4, err_msg=name)
@@ -66,7 +64,7 @@ def test_areas_do_not_overlap():
 def test_rows_of_a_cube_keep_their_places(tmp_path):
     cube = datasets.simulated_hi_cube(tmp_path / "cube.fits", size=32, channels=20)
     image = survey.open_image(cube.image)
-    part = hi.rows_of(image, (8, 24))
+    part = image.part([(0, 20), (8, 24), (0, 32)])
     window = [(3, 9), (2, 20), (-2, 8)]
     expected = image.read([(3, 9), (10, 28), (-2, 8)])
     expected[:, 14:] = np.nan  # beyond the part
@@ -82,9 +80,9 @@ def test_rows_of_a_cube_keep_their_places(tmp_path):
 
 
 def test_steps_that_are_missing_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run astrokeras sdc2 train --out .* first"):
+    with pytest.raises(FileNotFoundError, match="model.keras; there is no such file: run astrokeras sdc2 train --out"):
         hi.detect(tmp_path)
-    with pytest.raises(FileNotFoundError, match="run astrokeras sdc2 train --out .* first"):
+    with pytest.raises(FileNotFoundError, match="catalogue.ecsv; there .* run astrokeras sdc2 detect --out .* first"):
         hi.score(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match="choose another --out"):
@@ -96,9 +94,7 @@ def test_steps_that_are_missing_are_named(tmp_path):
 def test_train_detect_score(small, folder, capsys):
     with pytest.raises(ValueError, match="epochs >= 1; received 0"):
         hi.train(folder, epochs=0, size=32, verbose=0)
-    assert not (folder / pipeline.MODEL).exists()
-    with pytest.raises(FileNotFoundError, match="model.keras; there is no such file: run astrokeras sdc2 train"):
-        hi.detect(folder)
+    assert not any(folder.iterdir())
     measured = hi.train(folder, epochs=1, size=32, verbose=0, command="astrokeras sdc2 train")
     assert measured["tuning_selected"] > 0 and measured["seconds"] > 0
     model = astrokeras.load_model(folder / pipeline.MODEL)
@@ -109,12 +105,10 @@ def test_train_detect_score(small, folder, capsys):
 
     model.score_threshold = 0.0  # to have something to score
     astrokeras.save_model(model, folder / pipeline.MODEL)
-    with pytest.raises(FileNotFoundError, match="catalogue.ecsv; there is no such file: run astrokeras sdc2 detect"):
-        hi.score(folder)
     table = hi.detect(folder, verbose=0)
-    assert len(table) > 5 and not list(folder.glob(".scan-*"))
+    assert len(table) > 5 and not list(folder.glob(".tiles*"))
     submission = survey.read_catalogue(folder / "submission.txt", "sdc2")
-    submitted = hi.as_submitted(table)
+    submitted = hi._as_submitted(table)
     for name in submission.colnames:
         mine, theirs = (
             np.asarray(getattr(column, "value", column), float) for column in (submission[name], submitted[name])
@@ -124,17 +118,44 @@ def test_train_detect_score(small, folder, capsys):
     scored = hi.score(folder)
     files = pipeline.find_survey(folder, None, None, "sdc2")
     _, rows = hi.areas(32, True)
-    truth = hi.true_sources(files, rows)
+    truth = hi._true_sources(files, rows)
     assert (truth["y"] >= rows[0]).all() and scored["sources"] == len(truth) > 0
     judged = np.asarray(table["y"].value) + 0.5 >= rows[0]
     again = survey.sdc2_score(submission[judged], truth)
     assert (scored["detections"], scored["matches"]) == (judged.sum(), again.n_match)
     assert scored["score"] == pytest.approx(again.score)
     report = (folder / "report.md").read_text()
-    assert "SIMULATED" in report and f"rows {rows[0]} to {rows[1]}" in report and "completeness" in report
+    assert (
+        "a simulation: this says nothing of real ones" in report
+        and f"rows {rows[0]} to {rows[1]}" in report
+        and "completeness" in report
+    )
     assert all((folder / f"{name}.png").stat().st_size > 1e4 for name in ("recovery", "sources", "parameters"))
     assert "SDC2 score (official)" in capsys.readouterr().out
-    assert hi.score(folder, protocol="physical", verbose=0)["score"] >= scored["score"]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_real_files_are_trained_on_in_their_own_rows(small, tmp_path, monkeypatch, full):
+    made = crowded(tmp_path / "sky_ldev_v2.fits", size=32, channels=64, seed=3)
+    made.truth.rename(tmp_path / "sky_ldev_truthcat_v2.txt")
+    asked = {}
+
+    def fit(model, patches, **arguments):
+        asked.update(arguments, model=model, patches=patches)
+        return 1.0
+
+    def tune(model, files, rows, verbose):
+        return {"rows": rows[0]}
+
+    monkeypatch.setattr(pipeline, "fit", fit)
+    monkeypatch.setattr(hi, "_tune", tune)
+    monkeypatch.setattr(hi, "FULL_PATCH", (32, 16, 16))
+    measured = hi.train(tmp_path / "out", data=tmp_path, full=full, verbose=0)
+    assert asked["patches"].area == [(0, 64), (0, 19), (0, 32)] and measured["rows"] == 19
+    assert asked["model"].name == ("yolo_sdc2" if full else "hi_galaxies")
+    assert asked["epochs"] == (hi.FULL_EPOCHS if full else hi.EPOCHS)
+    assert "sky_ldev_v2.fits" in astrokeras.read_card(tmp_path / "out" / pipeline.MODEL)["data"]
+    assert not pipeline.is_simulation(tmp_path / "out")
 
 
 def test_nothing_found_is_no_error(small, folder):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -11,7 +12,8 @@ import astrokeras
 from astrokeras import datasets, survey
 from astrokeras.challenges import pipeline, sdc1
 from astrokeras.cli import main
-from astrokeras.datasets.field_patches import FieldPatches
+from astrokeras.datasets.fits_blocks import FitsWindows
+from astrokeras.datasets.sdc1 import SDC1_PARAMETERS
 from astrokeras.detections import Detections
 
 COLUMNS = ("flux", "b_maj", "b_min", "pa")
@@ -31,9 +33,7 @@ def field(tmp_path_factory):
 def perfect(field, **changes):
     """Return the catalogue of a detector that finds the selected sources as they are."""
     boxes, params = datasets.sdc1_objects(field)
-    low, high = (
-        np.array([parameter.range[i] for parameter in datasets.sdc1.__globals__["SDC1_PARAMETERS"][:3]]) for i in (0, 1)
-    )
+    low, high = (np.array([parameter.range[i] for parameter in SDC1_PARAMETERS[:3]]) for i in (0, 1))
     whole = ((params[:, :3] > 1.001 * low) & (params[:, :3] < 0.999 * high)).all(axis=1)  # not cut to the limits
     found = Detections(boxes[whole], np.ones(whole.sum()), params=params[whole], parameters=sdc1.PARAMETERS)
     return survey.catalogue(found, survey.open_image(field.image), primary_beam=str(field.primary_beam))
@@ -63,7 +63,7 @@ def test_a_perfect_detector_loses_nothing_to_conventions(field, tmp_path, protoc
 
 
 def test_the_small_network_learns_the_same_conventions_and_fainter_sources(field):
-    image = datasets.sdc1_patches.__globals__["FitsWindows"](field.image)
+    image = FitsWindows(field.image)
     theirs, ours = datasets.sdc1_objects(field, image), sdc1._objects(field, image)
     rows = {tuple(np.round(box, 2)): row for row, box in enumerate(ours[0])}
     both = [(i, rows[tuple(np.round(box, 2))]) for i, box in enumerate(theirs[0]) if tuple(np.round(box, 2)) in rows]
@@ -89,14 +89,14 @@ def test_the_training_area_is_cut_with_its_wcs(tmp_path):
 
 def test_the_whole_job(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name, value in {"PATCHES": 240, "BATCH": 8, "PURITY": 0.5}.items():
+    for name, value in {"PATCHES": 280, "BATCH": 8, "PURITY": 0.5}.items():
         monkeypatch.setattr(sdc1, name, value)
-    assert main(["sdc1", "train", "--size", "1024", "--epochs", "3", "--seed", "5"]) == 0
+    assert main(["sdc1", "train", "--size", "1024", "--epochs", "2", "--seed", "5"]) == 0
     assert "SIMULATION" in capsys.readouterr().out
     card = astrokeras.read_card("sdc1/model.keras")
     assert card["command"].startswith("astrokeras sdc1 train --size") and "simulated" in card["data"]
     model = astrokeras.load_model("sdc1/model.keras")
-    assert len(model.score_threshold) == len(sdc1.PRIORS) and len(set(model.score_threshold)) > 1
+    assert len(model.score_threshold) == len(sdc1.PRIORS) and min(model.score_threshold) > sdc1.FLOOR
     assert main(["sdc1", "detect"]) == 0
     table = survey.read_catalogue("sdc1/catalogue.ecsv")
     submission = survey.read_catalogue("sdc1/submission.txt", "sdc1")
@@ -115,7 +115,7 @@ def test_the_whole_job(tmp_path, monkeypatch, capsys):
     measured = sdc1.score(protocol="official", verbose=0)
     truth = datasets.sdc1_catalogue("sdc1/simulation_truth.txt")
     again = survey.sdc1_score("sdc1/submission.txt", truth)
-    assert measured["score"] == again.score and measured["purity"] == again.purity > 0.3
+    assert measured["score"] == again.score and measured["purity"] == again.purity and again.n_match > 10
     assert measured["selected"] > 1000 and measured["accuracy_class"] > 0.9
     outside = datasets.sdc1_catalogue("sdc1/simulation_truth.txt")[again.truth_judged]
     inside = (outside["ra_core"] > -0.6723) & (outside["ra_core"] < 0) & (outside["dec_core"] > -29.94)
@@ -162,35 +162,51 @@ def test_real_files_are_remembered(tmp_path):
     assert json.loads((tmp_path / "out" / "survey.json").read_text()) == {"data": str(data)}
 
 
-class Stopping(FieldPatches):
-    """Patches that stop the training before an epoch."""
+class Stopping(keras.utils.PyDataset):
+    """Two batches an epoch; may stop the training before an epoch."""
 
-    stop, begun = None, 0
+    def __init__(self, stop=None):
+        super().__init__()
+        self.stop, self.begun = stop, 0
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return np.ones((2, 1), "float32"), np.ones((2, 1), "float32")
 
     def on_epoch_begin(self):
-        super().on_epoch_begin()
         self.begun += 1
         if self.begun == self.stop:
             raise KeyboardInterrupt
 
 
-def test_a_stopped_training_goes_on(tmp_path):
-    box, params = [[10, 10, 15, 15]], [[3e-6, 1.0, 0.5, 10.0]]
+class OwnLoss(keras.Sequential):
+    """A model whose loss is its own, as a detector's is, but quick to compile."""
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean((y_pred - y) ** 2)
+
+
+def test_a_stopped_training_goes_on(tmp_path):
     def train(stop=None, **settings):
-        model = sdc1.build(32)
-        patches = Stopping(np.zeros((64, 64)), box, params, sdc1.PARAMETERS, size=(32, 32), patches=4, batch_size=2)
-        patches.begun, patches.stop = 0, stop
-        pipeline.fit(
-            model, patches, epochs=4, optimizer="adam", folder=tmp_path, settings={"seed": 0} | settings, verbose=0
-        )
-        return model.images_seen, patches.begun
+        model, batches = OwnLoss([keras.Input((1,)), keras.layers.Dense(1)]), Stopping(stop)
+        settings = {"seed": 0} | settings
+        pipeline.fit(model, batches, epochs=4, optimizer=sdc1._optimizer(8), folder=tmp_path, settings=settings)
+        return int(model.optimizer.iterations), batches.begun
 
     with pytest.raises(KeyboardInterrupt):
         train(stop=3)
-    assert train() == (16, 2)  # two of the four epochs were left
-    assert train(seed=1) == (16, 4) and len(list(tmp_path.glob(".training-*.backup"))) == 2
+    assert train() == (8, 2)  # two of the four epochs were left
+    assert train(seed=1) == (8, 4) and len(list(tmp_path.glob(".training-*.backup"))) == 2
     pipeline.forget(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_nan_loss_ends_the_training(tmp_path):
+    model = OwnLoss([keras.Input((1,)), keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(np.nan))])
+    with pytest.raises(ValueError, match="Expected a finite loss"):
+        pipeline.fit(model, Stopping(), epochs=2, optimizer="adam", folder=tmp_path, settings={}, verbose=0)
     assert not list(tmp_path.iterdir())
 
 
@@ -202,6 +218,17 @@ def test_each_step_names_the_one_before(tmp_path, capsys):
     sdc1.build(32).save(tmp_path / "model.keras")
     with pytest.raises(FileNotFoundError, match="Expected a survey in .* run astrokeras sdc1 train"):
         sdc1.detect(tmp_path)
+
+
+def test_nothing_found_is_scored(tmp_path, capsys):
+    pipeline.make_survey(tmp_path, None, datasets.sdc1, datasets.simulated_continuum_field, 64, 0, 0)
+    model = sdc1.build(32)
+    model.score_threshold = 1.0
+    model.save(tmp_path / "model.keras")
+    assert len(sdc1.detect(tmp_path, verbose=0)) == 0
+    measured = sdc1.score(tmp_path, protocol="physical", verbose=0)
+    assert measured["score"] == 0 and measured["detections"] == 0 and np.isnan(measured["purity"])
+    assert not (tmp_path / ".tiles").exists() and "nan" in (tmp_path / "report.md").read_text()
 
 
 def test_bad_input(tmp_path, capsys):
@@ -222,17 +249,6 @@ def test_bad_input(tmp_path, capsys):
         with pytest.raises(SystemExit):
             main(line)
         assert "error" in capsys.readouterr().err
-
-
-def test_a_nan_loss_ends_the_training(tmp_path):
-    patches = FieldPatches(
-        np.zeros((64, 64)), [[10, 10, 15, 15]], [[3e-6, 1, 0.5, 0]], sdc1.PARAMETERS, size=(32, 32), patches=2
-    )
-    model = sdc1.build(32)
-    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-    with pytest.raises(ValueError, match="Expected a finite loss"):
-        pipeline.fit(model, patches, epochs=2, optimizer="adam", folder=tmp_path, settings={}, verbose=0)
-    assert not list(tmp_path.iterdir())
 
 
 def test_with_constants_keeps_the_table(field):

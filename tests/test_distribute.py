@@ -30,8 +30,8 @@ def train(context):
     keras.utils.set_random_seed(0)
     with context as used:
         assert used is None or used == ["cpu:0", "cpu:1"], used
-        layers = [keras.layers.Conv2D(4, 5, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-        classifier = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+        layers = keras.Input((28, 28, 1)), keras.layers.Conv2D(4, 5), keras.layers.Flatten()
+        classifier = keras.Sequential([*layers, keras.layers.Dense(10, "softmax")])
         classifier.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
         first = classifier.fit(pictures, classes, batch_size=16, epochs=2, verbose=0, shuffle=False).history["loss"]
         detector = spot_detector(loss={"random_startup": 0, "best_prior_rate": 0, "random_rate": 0})

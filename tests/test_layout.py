@@ -39,12 +39,24 @@ ROOMS = [
     "demo",
     "cianna",
     "survey",
+    "challenges",
     "cli",
     "__main__",
     "__init__",
 ]
 BACKENDS = {"tensorflow", "jax", "torch"}
-INSIDE_FUNCTIONS = {"matplotlib", "albumentations", "cv2", "astropy", "sklearn", "dask", "gradio", "onnx", "PIL"}
+INSIDE_FUNCTIONS = {
+    "matplotlib",
+    "albumentations",
+    "cv2",
+    "astropy",
+    "sklearn",
+    "dask",
+    "distributed",
+    "gradio",
+    "onnx",
+    "PIL",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

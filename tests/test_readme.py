@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
@@ -23,6 +25,17 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), namespace)
     assert (tmp_path / "my_digits.keras").is_file()
+
+
+def test_python_blocks_of_the_survey_pages_run(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)
+    for page in ("survey.md", "cluster.md"):  # the second one goes on with the files of the first
+        namespace = {}
+        text = (Path(__file__).parent.parent / "docs" / page).read_text()
+        for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
+            exec(compile(block, page, "exec"), namespace)
+    assert (tmp_path / "submission.txt").is_file()
 
 
 def test_commands_in_the_readme_exist():

@@ -31,6 +31,23 @@ def sky_header(**more):
     return header
 
 
+def test_a_part_is_an_image_of_its_own(tmp_path, rng):
+    values = rng.normal(size=SHAPE).astype(">f4")
+    fits.PrimaryHDU(values, sky_header(BUNIT="Jy/beam", BMAJ=4e-4, BMIN=3e-4, BPA=10.0)).writeto(tmp_path / "sky.fits")
+    image = survey.open_image(tmp_path / "sky.fits")
+    part = image.part([(4, 20), (10, 40)])
+    assert part.shape == (16, 30) and part.beam == image.beam and part.unit == image.unit
+    np.testing.assert_array_equal(
+        part.read([(-2, 5), (25, 32)]), np.pad(values[4:9, 35:40], [(2, 0), (0, 2)], constant_values=np.nan)
+    )
+    here, there = survey.pixel_to_sky(part.wcs, [[3.0, 5.0]]), survey.pixel_to_sky(image.wcs, [[13.0, 9.0]])
+    assert here["ra"] == pytest.approx(there["ra"], abs=1e-12) and here["dec"] == pytest.approx(there["dec"], abs=1e-12)
+    assert pickle.loads(pickle.dumps(part)).fingerprint == part.fingerprint != image.fingerprint
+    for window in ([(0, 31), (0, 40)], [(0, 4)], [(3, 3), (0, 4)], [(-1, 3), (0, 4)]):
+        with pytest.raises(ValueError, match="Expected a part of .* within"):
+            image.part(window)
+
+
 @pytest.fixture
 def pixels(rng):
     values = rng.integers(-300, 300, SHAPE).astype("float32") / 4

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from astrokeras.survey.pixels import ArrayPixels, CompressedPixels, DataFile, FilePixels, array_pixels
+from astrokeras.survey.pixels import ArrayPixels, CompressedPixels, DataFile, FilePixels, PartPixels, array_pixels
 from astrokeras.survey.sky import frame_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SurveyImage:
 
     def __init__(
         self,
-        pixels: FilePixels | CompressedPixels | ArrayPixels,
+        pixels: FilePixels | CompressedPixels | ArrayPixels | PartPixels,
         *,
         name: str = "array",
         header: Mapping | None = None,
@@ -111,6 +111,37 @@ class SurveyImage:
             place = tuple(slice(a - start, b - start) for (a, b), (start, _) in zip(inside, window, strict=True))
             tile[place] = self._values(inside)
         return tile
+
+    def part(self, window: Sequence[tuple[int, int]]) -> "SurveyImage":
+        """Return a part of the image as an image of its own, with the WCS that goes with it; nothing is read.
+
+        Args:
+            window: `(start, stop)` along each axis, in the order of `shape`, inside of the image.
+
+        Raises:
+            ValueError: if the window does not lie inside of the image.
+
+        Example:
+            >>> import numpy as np
+            >>> from astrokeras import survey
+            >>> image = survey.open_image(np.arange(12).reshape(3, 4)).part([(1, 3), (0, 2)])
+            >>> image.shape, image.read([(0, 1), (0, 2)]).tolist()
+            ((2, 2), [[4.0, 5.0]])
+        """
+        window = [tuple(map(int, edges)) for edges in window]
+        inside = len(window) == len(self.shape) and all(
+            len(edges) == 2 and 0 <= edges[0] < edges[1] <= size
+            for edges, size in zip(window, self.shape, strict=False)
+        )
+        if not inside:
+            raise ValueError(
+                f"Expected a part of {self.name} as {len(self.shape)} pairs (start, stop) within {self.shape}; "
+                f"received {window}."
+            )
+        wcs = None if self.wcs is None else self.wcs[tuple(slice(*edges) for edges in window)]
+        cut = SurveyImage(PartPixels(self, window), name=f"{self.name}{window}", wcs=wcs, unit=self.unit)
+        cut.beam = self.beam
+        return cut
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -154,6 +154,18 @@ class ArrayPixels:
         return np.asarray(self.array[tuple(slice(*edges) for edges in window)])
 
 
+class PartPixels:
+    """Those of a part of an image, which has `shape` and `read(window)`."""
+
+    def __init__(self, image, window):
+        self.image, self.starts = image, [start for start, _ in window]
+        self.shape = tuple(stop - start for start, stop in window)
+
+    def read(self, window) -> np.ndarray:
+        """Return the pixels of a window of the part."""
+        return self.image.read([(a + at, b + at) for (a, b), at in zip(window, self.starts, strict=True)])
+
+
 def array_pixels(array) -> FilePixels | ArrayPixels:
     """Return the pixels of an array; those of a memory-mapped file come from the file, whose pages would stay."""
     if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
