@@ -1,6 +1,8 @@
 """One function per network of the course; each returns a `keras.Model`."""
 
 from astrokeras.applications.asirra_cnn import asirra_cnn as asirra_cnn
+from astrokeras.applications.autoencoder import autoencoder as autoencoder
+from astrokeras.applications.autoencoder import variational_autoencoder as variational_autoencoder
 from astrokeras.applications.cifar10_cnn import cifar10_cnn as cifar10_cnn
 from astrokeras.applications.darknet19 import darknet19 as darknet19
 from astrokeras.applications.darknet19 import decode_predictions as decode_predictions

@@ -1,4 +1,4 @@
-"""Layers that CIANNA has and Keras lacks, and a faster batch normalisation; all serve 1-D, 2-D and 3-D."""
+"""Layers that Keras lacks: those of CIANNA, a faster batch normalisation, drawing in a latent space."""
 
 from astrokeras.layers.activations import SaturatedLeakyReLU as SaturatedLeakyReLU
 from astrokeras.layers.activations import SaturatedSigmoid as SaturatedSigmoid
@@ -11,5 +11,6 @@ from astrokeras.layers.normalization import GroupNormalization as GroupNormaliza
 from astrokeras.layers.normalization import LocalResponseNormalization as LocalResponseNormalization
 from astrokeras.layers.pooling import InternalPadding as InternalPadding
 from astrokeras.layers.pooling import PaddedPooling as PaddedPooling
+from astrokeras.layers.sampling import GaussianSampling as GaussianSampling
 from astrokeras.layers.stretch import Stretch as Stretch
 from astrokeras.layers.yolo_head import YoloHead as YoloHead

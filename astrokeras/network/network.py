@@ -22,8 +22,8 @@ class Network:
     """A network under construction; `build()` turns it into a `keras.Model`.
 
     Every method adds one layer of the course's listings behind the last one and returns the network. One
-    code serves spectra `(x, channels)`, images `(y, x, channels)` and cubes `(z, y, x, channels)`: the
-    length of `input_shape` decides. Layers are named by kind and order (`conv1`, `pool1`, ...) unless
+    code serves spectra `(x, channels)`, images `(y, x, channels)`, cubes `(z, y, x, channels)` and vectors `(values,)`:
+    the length of `input_shape` decides. Layers are named by kind and order (`conv1`, `pool1`, ...) unless
     `name=` says otherwise.
 
     Args:
@@ -35,7 +35,7 @@ class Network:
         verbose: print each layer as it is added.
 
     Raises:
-        ValueError: if the shape has not 1 to 3 spatial axes and channels, all of at least 1, or if
+        ValueError: if the shape has more than 3 spatial axes and channels, a side is below 1, or
             keras.json says `channels_first`.
 
     Reference:
@@ -64,10 +64,10 @@ class Network:
                 "knows one order, call keras.config.set_image_data_format('channels_last')."
             )
         shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else (input_shape,)
-        if not 2 <= len(shape) <= 4 or any(not isinstance(n, numbers.Integral) or n < 1 for n in shape):
+        if not 1 <= len(shape) <= 4 or any(not isinstance(n, numbers.Integral) or n < 1 for n in shape):
             raise ValueError(
-                f"{name}: expected input_shape to be (x, channels), (y, x, channels) or (z, y, x, channels), "
-                f"each at least 1; received {input_shape!r}."
+                f"{name}: expected input_shape to be (x, channels), (y, x, channels), (z, y, x, channels) or "
+                f"(values,), each at least 1; received {input_shape!r}."
             )
         shape = tuple(map(int, shape))
         self.name = name
