@@ -101,7 +101,7 @@ def _read(path: Path, names: list[str], what: str):
             if not line.startswith("#") and words and all(map(_is_number, words)):
                 break
             if set(names) <= set(words):
-                header = words
+                header = line.rpartition(":")[2].lstrip("# ").replace(",", " ").split()  # words may stand in front
             skipped += 1
         else:
             return {name: np.zeros(0) for name in names}
