@@ -13,6 +13,7 @@ from astropy import units
 from astropy.cosmology import LambdaCDM
 from astropy.table import MaskedColumn, QTable, Table
 
+from astrokeras import datasets
 from astrokeras.survey.challenge_score import ChallengeScore, best_of, points_for
 from astrokeras.survey.crossmatch import pairs_within
 from astrokeras.survey.sdc1_score import SDC1_UNITS, sdc1_score
@@ -343,3 +344,13 @@ def test_refusals(tmp_path):
 def test_the_witness_says_nothing_without_the_package():
     run = subprocess.run([sys.executable, "-c", "import tests.ska_sdc_witness"], cwd=HERE.parent, capture_output=True)
     assert run.returncode == 0, "it imports the package inside its function only"
+
+
+def test_tables_of_the_simulators_are_read_by_their_path(tmp_path):
+    field = datasets.simulated_continuum_field(tmp_path / "field.fits", size=128)
+    cube = datasets.simulated_hi_cube(tmp_path / "cube.fits", size=32, channels=64, density=50)
+    for score, truth in ((sdc1_score, field.truth), (sdc2_score, cube.truth)):
+        more = {"area": "all"} if score is sdc1_score else {}
+        result = score(truth, truth, protocol="physical", **more)
+        assert result.n_detections > 5
+        assert result.score == pytest.approx(result.n_detections)
