@@ -17,10 +17,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         path: of the file to write; its folder exists.
 
     Example:
+        >>> from pathlib import Path
         >>> from astrokeras.whole_file import replacing
         >>> with replacing("note.txt") as temporary:
         ...     _ = temporary.write_text("whole")
-        >>> open("note.txt").read()
+        >>> Path("note.txt").read_text()
         'whole'
     """
     path = Path(path)

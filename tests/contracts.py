@@ -20,6 +20,8 @@ def random_batch(model, count=4, seed=0):
     x = rng.random((count, *model.input_shape[1:]), "float32")
     if any(layer.name == "normalization" for layer in model.layers):
         x *= 255
+    if len(model.output_shape) > 2:  # images to images
+        return x, rng.random((count, *model.output_shape[1:]), "float32")
     return x, rng.integers(0, model.output_shape[-1], count)
 
 
@@ -48,6 +50,9 @@ def fit_once(model, x, y, eager=False):
     eager = eager and keras.config.backend() != "jax"  # where it is slower
     if isinstance(y, dict):
         model.compile("sgd", run_eagerly=eager)
+        return model.fit(x, y, batch_size=len(x), epochs=1, verbose=0).history["loss"][0]
+    if y.ndim > 2:
+        model.compile("sgd", **({} if hasattr(model, "encoder") else {"loss": "mse"}), run_eagerly=eager)
         return model.fit(x, y, batch_size=len(x), epochs=1, verbose=0).history["loss"][0]
     last = model.layers[-1].get_config().get("activation")
     if last != "softmax":  # labels, values

@@ -18,6 +18,24 @@ BACKBONE = astrokeras.Network((64, 64, 3), name="backbone").conv(8, 3, strides=4
 # name -> arguments of a small model, output shape, arguments that are refused, the sentence
 APPLICATIONS = {
     "lenet5": ({"input_shape": (12, 12, 1), "classes": 3}, (3,), {"input_shape": (2, 2, 1)}, "too small"),
+    "autoencoder": (
+        {"input_shape": (16, 16, 1), "filters": (4, 8), "units": (16,)},
+        (16, 16, 1),
+        {"input_shape": (30, 28, 1)},
+        "multiples of 4",
+    ),
+    "variational_autoencoder": (
+        {"input_shape": (16, 16, 1), "filters": (4, 8), "units": (16,)},
+        (16, 16, 1),
+        {"latent": 0},
+        "expected latent >= 1",
+    ),
+    "unet": (
+        {"input_shape": (16, 16, 1), "filters": (4, 8)},
+        (16, 16, 1),
+        {"input_shape": (30, 32, 1)},
+        "multiples of 4",
+    ),
     "asirra_cnn": ({"input_shape": (32, 32, 3)}, (2,), {"input_shape": (16, 16, 3)}, "too small"),
     "cifar10_cnn": (
         {"input_shape": (16, 16, 3), "classes": 3, "filters": (8, 16)},
@@ -43,7 +61,7 @@ APPLICATIONS = {
         {"input_shape": (16, 16, 3), "classes": 3, "depth": 18},
         (3,),
         {"input_shape": (16,)},
-        "expected input_shape to be",
+        "expected a map in front of it",
     ),
     "stellar_spectra_cnn": ({"input_shape": (128, 1)}, (7,), {"input_shape": (8, 1)}, "too small"),
     "yolo": (
@@ -81,6 +99,8 @@ LAYERS = {
     "GroupNormalization": ({"group_size": 2, "per": "channel", "set_off": 1, "epsilon": 0.01}, (5, 5, 4)),
     "LocalResponseNormalization": ({"depth": 3, "k": 2.0, "alpha": 0.5, "beta": 0.75}, (5, 5, 4)),
     "PaddedPooling": ({"pool_size": 3, "kind": "average", "strides": 2, "padding": 1}, (5, 6, 4)),
+    "GaussianSampling": ({"seed": 3}, (6,)),
+    "SinusoidalEmbedding": ({"width": 8, "longest": 50.0}, (1,)),
     "InternalPadding": ({"amount": [1, 2]}, (4, 5, 2)),
     "Stretch": (
         {"clip": [-1.0, 2.0], "offset": 0.5, "scale": 2.0, "function": "tanh", "sigma": [1.0, 2.0, 1.0, 0.5]},

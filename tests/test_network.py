@@ -132,7 +132,8 @@ def test_the_table_lists_each_layer(capsys):
 
 
 REFUSED = [
-    (lambda: Network((28,)), "expected input_shape to be"),
+    (lambda: Network(()), "expected input_shape to be"),
+    (lambda: Network((28,)).conv(3, 3), "expected a map in front of it"),
     (lambda: Network((28, 28, 0)), "each at least 1"),
     (lambda: Network((28, None, 1)), "received (28, None, 1)"),
     (lambda: Network((2, 2, 2, 2, 2)), "expected input_shape to be"),

@@ -12,6 +12,7 @@ from astrokeras.applications.lenet5 import lenet5 as lenet5
 from astrokeras.applications.molecular_spectra_cnn import molecular_spectra_cnn as molecular_spectra_cnn
 from astrokeras.applications.resnet import resnet as resnet
 from astrokeras.applications.stellar_spectra_cnn import stellar_spectra_cnn as stellar_spectra_cnn
+from astrokeras.applications.unet import unet as unet
 from astrokeras.applications.voc_cutout_classifier import voc_cutout_classifier as voc_cutout_classifier
 from astrokeras.applications.yolo import yolo as yolo
 from astrokeras.applications.yolo import yolo_coco as yolo_coco

@@ -6,6 +6,7 @@ from astrokeras.layers.activations import relu_leaky as relu_leaky
 from astrokeras.layers.cianna import PivotDense as PivotDense
 from astrokeras.layers.cianna import ScaledBias as ScaledBias
 from astrokeras.layers.cianna import UnscaledDropout as UnscaledDropout
+from astrokeras.layers.embedding import SinusoidalEmbedding as SinusoidalEmbedding
 from astrokeras.layers.normalization import BatchNormalization as BatchNormalization
 from astrokeras.layers.normalization import GroupNormalization as GroupNormalization
 from astrokeras.layers.normalization import LocalResponseNormalization as LocalResponseNormalization

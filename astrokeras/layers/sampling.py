@@ -51,10 +51,9 @@ class GaussianSampling(keras.layers.Layer):
         log_variance = ops.clip(log_variance, -20.0, 20.0)  # exp must stay finite
         each = 0.5 * ops.sum(ops.exp(log_variance) + ops.square(mean) - 1 - log_variance, axis=-1)
         self.add_loss(ops.mean(each))
-        if not training:
-            return mean
-        noise = keras.random.normal(ops.shape(mean), seed=self.random)
-        return mean + ops.exp(log_variance / 2) * noise
+        if training:
+            mean = mean + ops.exp(log_variance / 2) * keras.random.normal(ops.shape(mean), seed=self.random)
+        return ops.cast(mean, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         """Half the width."""

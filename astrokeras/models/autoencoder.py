@@ -22,23 +22,20 @@ class _Pair(keras.Model):
 
     def get_config(self):
         """Return the arguments."""
-        nets = {"encoder": self.encoder, "decoder": self.decoder}
-        config = {name: keras.saving.serialize_keras_object(net) for name, net in nets.items()}
+        config = {"encoder": self.encoder.get_config(), "decoder": self.decoder.get_config()}
         return config | {"name": self.name, "dtype": keras.saving.serialize_keras_object(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Build the model of such a config."""
-        config = {
-            name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
-            if isinstance(value, dict) and "class_name" in value
-            else value
-            for name, value in config.items()
-        }
+        config = dict(config)
+        for name in ("encoder", "decoder", "classifier"):
+            if config.get(name) is not None:
+                config[name] = keras.Model.from_config(config[name], custom_objects=custom_objects)
         policy = config.pop("dtype", None)
         model = cls(**config)
         if policy is not None:
-            model.dtype_policy = policy
+            model.dtype_policy = keras.saving.deserialize_keras_object(policy)
         return model
 
 
@@ -52,8 +49,8 @@ class Autoencoder(_Pair):
     both.
 
     Args:
-        encoder: from images to `(batch, latent)`, or to a map.
-        decoder: from there to images.
+        encoder: functional, from images to `(batch, latent)`, or to a map.
+        decoder: likewise, from there to images.
         classifier: from there to class probabilities, or `None`.
         class_weight: of the classification beside the mean squared error; 0 to 1 is usual, and 0.01 keeps the two
             errors on MNIST of one size.
@@ -111,7 +108,7 @@ class Autoencoder(_Pair):
 
     def get_config(self):
         """Return the arguments."""
-        classifier = None if self.classifier is None else keras.saving.serialize_keras_object(self.classifier)
+        classifier = None if self.classifier is None else self.classifier.get_config()
         return super().get_config() | {"classifier": classifier, "class_weight": self.class_weight}
 
     def _target(self, x, y):
@@ -130,7 +127,7 @@ class VariationalAutoencoder(_Pair):
     distribution is decoded.
 
     Args:
-        encoder: from images to `(batch, 2 * latent)`: means, then logarithms of variances.
+        encoder: functional, from images to `(batch, 2 * latent)`: means, then logarithms of variances.
         decoder: from `(batch, latent)` to images in 0..1.
         beta: weight of the divergence.
         reconstruction: `"binary_crossentropy"`, for images in 0..1, or `"mse"`: half of the squared difference, a
