@@ -22,7 +22,7 @@ def small_set(path, rng, **changes):
 def test_each_classifier_and_regressor_has_a_recipe():
     builders = {name: value for name, value in vars(applications).items() if inspect.isfunction(value)}
     trained = {name for name, value in builders.items() if value.__annotations__["return"] is keras.Model}
-    assert set(training.RECIPES) == trained
+    assert set(training.RECIPES) == trained - {"unet"}  # it turns images into images
     assert all(isinstance(recipe, training.Recipe) for recipe in training.RECIPES.values())
 
 
