@@ -38,7 +38,7 @@ def make_image(folder: Path, size: int) -> Path:
     if path.exists() and path.stat().st_size >= 4 * size**2:
         return path
     header = fits.Header({"SIMPLE": True, "BITPIX": -32, "NAXIS": 2, "NAXIS1": size, "NAXIS2": size})
-    header |= {"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CRVAL2": -30.0, "CDELT1": -1.7e-4, "CDELT2": 1.7e-4}
+    header.update({"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CRVAL2": -30.0, "CDELT1": -1.7e-4, "CDELT2": 1.7e-4})
     rng = np.random.default_rng(0)
     with fits.StreamingHDU(str(path), header) as file:
         for _ in range(size // 256):
