@@ -167,12 +167,7 @@ def _add_challenge(sub: argparse.ArgumentParser, name: str) -> None:
     train.add_argument("--epochs", type=int, help="passes over the patches (default: the detector's own)")
     train.add_argument("--size", type=int, metavar="N", help="pixels along each side of the simulation")
     train.add_argument("--seed", type=int, default=0, help="of the simulation, weights and patches (default: 0)")
-    train.add_argument(
-        "--precision",
-        default="auto",
-        choices=runtime.PRECISIONS,
-        help="auto: mixed_float16 on a GPU, float32 on a CPU (default)",
-    )
+    _add_precision(train)
     train.add_argument("--full", action="store_true", help="CIANNA's network in place of the small one; for a GPU")
     detect.add_argument("--batch-size", type=int, metavar="N", help="tiles that the network sees at once")
     detect.add_argument("--workers", type=int, metavar="N", help="processes that share the tiles (needs dask)")
@@ -195,6 +190,10 @@ def _add_training(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--batch-size", type=int, metavar="N", help="examples per step (default: the network's own)")
     sub.add_argument("--augment", action="store_true", help="change the training images at random as they are fed")
     sub.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    _add_precision(sub)
+
+
+def _add_precision(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--precision",
         default="auto",

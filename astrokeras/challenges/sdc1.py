@@ -14,7 +14,7 @@ from astrokeras.applications.yolo_sdc1 import LOSS as PUBLISHED_LOSS
 from astrokeras.applications.yolo_sdc1 import SLOPES
 from astrokeras.challenges import pipeline
 from astrokeras.cost import cost
-from astrokeras.datasets.field_patches import FieldPatches
+from astrokeras.datasets.field_patches import FieldPatches, touching
 from astrokeras.datasets.fits_blocks import FitsWindows
 from astrokeras.datasets.sdc1 import primary_beam_at, sky_to_pixels, training_window
 from astrokeras.datasets.simulated_continuum_field import BEAM, NOISE
@@ -303,8 +303,8 @@ def _patches(field, model: YoloDetector, full: bool, seed: int) -> FieldPatches:
     image = FitsWindows(field.image)
     window = training_window(image)
     boxes, params = _objects(field, image)
-    inside = [(boxes[:, i] < window[1 - i][1]) & (boxes[:, i + 2] > window[1 - i][0]) for i in (0, 1)]
-    boxes, params = (values[np.all(inside, axis=0)] for values in (boxes, params))
+    inside = touching(boxes, window)
+    boxes, params = boxes[inside], params[inside]
     if not len(boxes):
         raise ValueError(f"Expected sources to train on in the training area of {field.image}; none is bright enough.")
     side = model.input_shape[1]

@@ -11,6 +11,21 @@ from astrokeras.datasets.fits_blocks import FitsWindows
 from astrokeras.parameters import Parameter
 
 
+def touching(boxes: np.ndarray, area: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Tell which boxes lie in an area, if only in part.
+
+    Args:
+        boxes: `(n, 2 * dims)` corners, x first.
+        area: `(start, stop)` along each axis, in the order of the array.
+
+    Returns:
+        `(n,)` bool.
+    """
+    low, high = np.array(area[::-1]).T
+    starts, stops = np.split(boxes, 2, axis=1)
+    return ((starts < high) & (stops > low)).all(axis=1)
+
+
 class FieldPatches(keras.utils.PyDataset):
     """Cut patches at random places of one image or cube, flip and turn them, and feed them to the `fit` of a detector.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from astrokeras.datasets import files
 from astrokeras.datasets.beam_noise import beam_kernel, noise_rows
-from astrokeras.datasets.field_patches import FieldPatches
+from astrokeras.datasets.field_patches import FieldPatches, touching
 from astrokeras.datasets.fits_blocks import FitsWindows
 from astrokeras.datasets.simulated_continuum_field import BEAM, TRAINING_AREA
 from astrokeras.datasets.simulated_radio_fields import SIGMA
@@ -306,7 +306,7 @@ def sdc1_patches(
     image = FitsWindows(field.image)
     window = [(0, n) for n in image.shape] if area == "all" else training_window(image)
     boxes, params = sdc1_objects(field, image)
-    where = np.all([(boxes[:, i] < window[1 - i][1]) & (boxes[:, i + 2] > window[1 - i][0]) for i in (0, 1)], axis=0)
+    where = touching(boxes, window)
     if not where.any():
         raise ValueError(f"Expected sources to train on in the {area} area of {field.image}; none is selected.")
     blank = _noise(image, window, size) if empty else None

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -169,9 +169,7 @@ class Scan:
             own = tuple(slice(part.start - low, part.stop - low) for part, low in zip(owned, corner, strict=True))
             count = int(np.count_nonzero(missing[own]))
             kept &= ~mostly_missing(found.boxes, missing)
-        columns = {name: getattr(found, name)[kept] for name in ("scores", "labels", "probability", "objectness")}
-        columns |= {name: getattr(found, name)[kept] for name in ("priors", "params")}
-        return number, Detections(boxes[kept], **columns), count
+        return number, replace(found[kept], boxes=boxes[kept]), count
 
     def _nothing(self) -> Detections:
         return Detections.empty(len(self.tiling.tile), parameters=self.model.box_parameters)
