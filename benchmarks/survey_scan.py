@@ -6,12 +6,13 @@ A light detector (that of `astrokeras demo`, 0.28 million parameters, tiles of 5
 float32 FITS files of noise; its score threshold is such that 50 boxes in a tile of 512 pixels are decoded and
 suppressed. The files are made in the scratch folder (1.3 GB).
 
-memory: in a process for each size, the largest memory that it ever held (VmHWM), and the time of the scan against that
-of the same number of calls of the network on tiles that are in memory already, one after the other in one process.
+memory: in a process for each size, the largest memory that it held in its first scan (VmHWM), and the time of a scan
+against that of the same number of calls of the network on tiles that are in memory already, in turn in one process.
+Loading the detector and its first call are in the time of the scan.
 
-dask: one and two workers of one thread against one and two plain processes of one thread that run the same number of
-calls of the network on tiles in memory, all in one run. A scan of a smaller file goes first, so that no worker starts
-TensorFlow in the measured time; loading the detector and its first call are in it, for both.
+dask: one and two workers against one and two plain processes that run the same number of calls of the network on tiles
+in memory, in turn in one run. Each of them has one core to itself and one thread of TensorFlow. A scan of a smaller
+file goes first, so that no worker starts TensorFlow in the measured time.
 """
 
 import argparse
@@ -100,16 +101,26 @@ def answer(process: subprocess.Popen) -> dict:
     return json.loads(out.strip().splitlines()[-1])
 
 
+def pin(core: int) -> None:
+    """Keep all threads of this process, and those to come, on one core."""
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), {core})
+
+
 def run_child(kind: str, *arguments: str) -> None:
     if kind == "scan":
-        image, model = map(Path, arguments)
+        image, model, rounds = Path(arguments[0]), Path(arguments[1]), int(arguments[2])
         scan(make_image(image.parent, 1024), model)  # starts TensorFlow
-        seconds, calls, found = scan(image, model)
-        peak = peak_mebibytes()
-        plain = forward_seconds(model, calls)
-        result = {"seconds": seconds, "calls": calls, "found": found, "peak": peak, "plain": plain}
+        result = {"seconds": [], "plain": []}
+        for _ in range(rounds):
+            seconds, calls, found = scan(image, model)
+            result.setdefault("peak", peak_mebibytes())
+            result["seconds"].append(seconds)
+            result["plain"].append(forward_seconds(model, calls))
+        result |= {"calls": calls, "found": found}
     else:  # wait for the others, then run the network
-        model, calls, start = Path(arguments[0]), int(arguments[1]), Path(arguments[2])
+        model, calls, start, core = Path(arguments[0]), int(arguments[1]), Path(arguments[2]), int(arguments[3])
+        pin(core)
         forward_seconds(model, 1)
         start.with_name(f"{start.name}.{os.getpid()}").touch()
         while not start.exists():
@@ -118,27 +129,28 @@ def run_child(kind: str, *arguments: str) -> None:
     print(json.dumps(result))
 
 
-def memory(folder: Path, model: Path) -> str:
+def memory(folder: Path, model: Path, rounds: int) -> str:
     rows = ["| image | MB | VmHWM (MiB) | scan (s) | network alone (s) | outside the network | detections |"]
     rows.append("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     peaks = []
     for size in (8192, 16384):
         image = make_image(folder, size)
-        got = answer(child(["scan", image, model]))
+        got = answer(child(["scan", image, model, rounds]))
         peaks.append(got["peak"])
-        outside = 1 - got["plain"] / got["seconds"]
+        shares = [1 - plain / seconds for plain, seconds in zip(got["plain"], got["seconds"], strict=True)]
         rows.append(
-            f"| {size} x {size} | {4 * size**2 / 1e6:.0f} | {got['peak']:.0f} | {got['seconds']:.1f} | "
-            f"{got['plain']:.1f} | {outside:.1%} | {got['found']} |"
+            f"| {size} x {size} | {4 * size**2 / 1e6:.0f} | {got['peak']:.0f} | "
+            f"{statistics.median(got['seconds']):.1f} | {statistics.median(got['plain']):.1f} | "
+            f"{statistics.median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}) | {got['found']} |"
         )
-    rows.append(f"\nThe larger image takes {peaks[1] / peaks[0] - 1:+.1%} of memory.")
+    rows.append(f"\nMedians of {rounds} rounds. The larger image takes {peaks[1] / peaks[0] - 1:+.1%} of memory.")
     return "\n".join(rows)
 
 
 def plain_processes(folder: Path, model: Path, count: int, calls: int) -> float:
     """Return the seconds of so many processes that run the network at once, each its share of the calls."""
     start = folder / f"start-{time.time_ns()}"
-    processes = [child(["forward", model, calls // count, start], ONE_THREAD) for _ in range(count)]
+    processes = [child(["forward", model, calls // count, start, core], ONE_THREAD) for core in range(count)]
     while len(list(folder.glob(f"{start.name}.*"))) < count:
         time.sleep(0.05)
     start.touch()
@@ -148,22 +160,30 @@ def plain_processes(folder: Path, model: Path, count: int, calls: int) -> float:
     return seconds
 
 
-def dask(folder: Path, model: Path, rounds: int) -> str:
+def dask_workers(image: Path, warm: Path, model: Path, count: int) -> tuple[float, int]:
+    """Return the seconds of a scan on so many workers, and the calls of the network."""
     from distributed import Client, LocalCluster
 
+    with (
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        for core, worker in enumerate(client.scheduler_info(n_workers=-1)["workers"]):
+            client.run(pin, core, workers=[worker])
+        scan(warm, model, client)
+        return scan(image, model, client)[:2]
+
+
+def dask(folder: Path, model: Path, rounds: int) -> str:
     image, warm = make_image(folder, 8192), make_image(folder, 1024)
     os.environ |= ONE_THREAD
     times = {name: [] for name in ("plain 1", "plain 2", "dask 1", "dask 2")}
     for _ in range(rounds):
         for count in (1, 2):
-            with (
-                LocalCluster(count, threads_per_worker=1, dashboard_address=None) as cluster,
-                Client(cluster) as client,
-            ):
-                scan(warm, model, client)
-                seconds, calls, _ = scan(image, model, client)
+            seconds, calls = dask_workers(image, warm, model, count)
             times[f"dask {count}"].append(seconds)
             times[f"plain {count}"].append(plain_processes(folder, model, count, calls))
+            print(f"{count}: Dask {seconds:.1f} s, plain {times[f'plain {count}'][-1]:.1f} s", file=sys.stderr)
     rows = ["| | one (s) | two (s) | speed-up |", "| --- | ---: | ---: | ---: |"]
     gains = {}
     for kind, what in (("plain", "plain processes, network alone"), ("dask", "Dask workers, whole scan")):
@@ -182,13 +202,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scratch", type=Path, default=Path("survey_scan"))
     parser.add_argument("--parts", default="memory,dask")
-    parser.add_argument("--rounds", type=int, default=3, help="of the Dask part")
+    parser.add_argument("--rounds", type=int, default=3, help="of each part")
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     model = make_detector(options.scratch)
     parts = []
     if "memory" in options.parts:
-        parts.append(memory(options.scratch, model))
+        parts.append(memory(options.scratch, model, options.rounds))
     if "dask" in options.parts:
         parts.append(dask(options.scratch, model, options.rounds))
     from machine import write

@@ -9,6 +9,7 @@ import numpy as np
 
 from astrokeras.boxes.geometry import IOU_KINDS, centers_and_sizes, interval_iou, intervals, iou
 
+_FEW = 200  # boxes of which all pairs are compared: up to here that is faster than to look for neighbours
 _CANDIDATES = 16  # most pairs that are looked at together, for each box: bounds the memory
 _PART = 2**14  # boxes that are looked up at once
 _PIECE = 2**16  # pairs whose overlap is computed at once: small enough for the processor's cache
@@ -56,7 +57,8 @@ def suppress(
     _check_settings(threshold, other_threshold, kind, max_detections)
     if not len(boxes):
         return np.empty(0, int)
-    kept = _Field(boxes, scores, labels, threshold, other_threshold, kind).greedy()
+    few = len(boxes) <= _FEW
+    kept = (_among_few if few else _among_many)(boxes, scores, labels, threshold, other_threshold, kind)
     if max_detections is not None and len(kept) > max_detections:
         warnings.warn(
             f"max_detections={max_detections} drops {len(kept) - max_detections} of {len(kept)} boxes; "
@@ -64,6 +66,30 @@ def suppress(
             stacklevel=2,
         )
     return kept[:max_detections]
+
+
+def _among_few(boxes, scores, labels, threshold, other, kind) -> np.ndarray:
+    """Compare every box with every other one; return the kept ones, best first."""
+    order, dropped = np.argsort(-scores, kind="stable"), np.zeros(len(scores), bool)
+    better, worse = np.triu_indices(len(order), 1)
+    over = _exceeds(boxes[order], labels[order], better, worse, threshold, other, kind)
+    _resolve(better[over], worse[over], np.arange(len(order)), dropped)
+    return order[~dropped]
+
+
+def _among_many(boxes, scores, labels, threshold, other, kind) -> np.ndarray:
+    """Compare every box with those near to it; return the kept ones, best first."""
+    return _Field(boxes, scores, labels, threshold, other, kind).greedy()
+
+
+def _exceeds(boxes, labels, first, second, threshold, other, kind) -> np.ndarray:
+    """Tell which of the pairs of boxes overlap by more than the threshold of their classes, `(pairs,)`."""
+    limit = threshold
+    if other != threshold:
+        limit = np.where(labels[first] == labels[second], threshold, np.inf if other is None else other)
+    columns = intervals(boxes)
+    one, two = ([(low[pair], high[pair]) for low, high in columns] for pair in (first, second))
+    return interval_iou(one, two, kind) > limit
 
 
 class _Field:
@@ -190,7 +216,7 @@ class _Field:
 
     def _overlapping(self, ranges) -> Iterator[np.ndarray]:
         """Yield the pairs `(better, worse)` that suppress, `(2, pairs)`, a piece at a time."""
-        columns = intervals(self.corners.T)
+        other = self.threshold if self.other is None else self.other  # then pairs are of one class
         for queries, start, counts, members in ranges:
             ends = np.cumsum(counts)
             cuts = np.searchsorted(ends, np.arange(_PIECE, ends[-1] if len(ends) else 0, _PIECE))
@@ -199,15 +225,7 @@ class _Field:
                 shift = start[piece] - (ends[piece] - many - (ends[piece.start - 1] if piece.start else 0))
                 query = np.repeat(queries[piece], many)
                 member = members[np.repeat(shift, many) + np.arange(len(query))]
-                limit = self.threshold
-                if self.other is not None:
-                    limit = np.where(self.labels[query] == self.labels[member], self.threshold, self.other)
-                overlap = interval_iou(
-                    [(low[query], high[query]) for low, high in columns],
-                    [(low[member], high[member]) for low, high in columns],
-                    self.kind,
-                )
-                over = np.flatnonzero(overlap > limit)
+                over = _exceeds(self.corners.T, self.labels, query, member, self.threshold, other, self.kind)
                 query, member = query[over], member[over]
                 yield np.where(self.rank[query] < self.rank[member], [query, member], [member, query])
 

@@ -105,8 +105,10 @@ class SurveyImage:
                 f"Expected a window of {len(self.shape)} pairs (start, stop) for {self.name}, start <= stop; received "
                 f"{window}."
             )
-        tile = np.full([stop - start for start, stop in window], np.nan, "float32")
         inside = [(max(start, 0), min(stop, size)) for (start, stop), size in zip(window, self.shape, strict=True)]
+        if inside == window and all(start < stop for start, stop in window):
+            return self._values(window)
+        tile = np.full([stop - start for start, stop in window], np.nan, "float32")
         if all(start < stop for start, stop in inside):
             place = tuple(slice(a - start, b - start) for (a, b), (start, _) in zip(inside, window, strict=True))
             tile[place] = self._values(inside)
