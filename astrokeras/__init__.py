@@ -31,6 +31,7 @@ _ROOMS += (
     "parameters",
     "plots",
     "runtime",
+    "schedules",
     "survey",
     "training",
     "weights",

@@ -222,4 +222,4 @@ def gradient(function, x, *, compiled: bool = False) -> Any:
     import torch
 
     x = keras.ops.convert_to_tensor(x).clone().detach().requires_grad_(True)
-    return torch.autograd.grad(function(x), x)[0]
+    return torch.autograd.grad(function(x), x, create_graph=torch.is_grad_enabled())[0]

@@ -141,3 +141,28 @@ def _auto_compiles() -> bool:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(loss="mse", jit_compile="auto")
     return bool(model.jit_compile)
+
+
+class StepSeed(keras.random.SeedGenerator):
+    """A seed for one step of a loop inside a graph, where a `SeedGenerator` would stand still.
+
+    Args:
+        seed: integer, or integer tensor.
+        step: likewise; of the same seed and step the same is drawn.
+
+    Example:
+        >>> import keras, astrokeras
+        >>> seed = astrokeras.runtime.StepSeed(7, 3)
+        >>> a, b = keras.random.normal((2,), seed=seed), keras.random.normal((2,), seed=seed)
+        >>> bool(keras.ops.all(a == b))
+        True
+    """
+
+    def __init__(self, seed, step):  # without a state of its own
+        self.pair = (seed, step)
+
+    def next(self, ordered: bool = True):
+        """Return seed and step as keras.random wants them."""
+        seed, step = (keras.ops.cast(part, "int32") for part in self.pair)
+        pair = keras.ops.stack([seed + step * 40503, step])  # torch takes their sum
+        return pair if keras.backend.backend() == "torch" else keras.ops.cast(pair, "uint32")

@@ -6,8 +6,11 @@ from astrokeras.applications.autoencoder import variational_autoencoder as varia
 from astrokeras.applications.cifar10_cnn import cifar10_cnn as cifar10_cnn
 from astrokeras.applications.darknet19 import darknet19 as darknet19
 from astrokeras.applications.darknet19 import decode_predictions as decode_predictions
+from astrokeras.applications.ddpm import ddpm as ddpm
+from astrokeras.applications.ddpm import ddpm_cats as ddpm_cats
 from astrokeras.applications.extinction_cnn import extinction_cnn as extinction_cnn
 from astrokeras.applications.galaxy_zoo2 import galaxy_zoo2 as galaxy_zoo2
+from astrokeras.applications.gan import gan as gan
 from astrokeras.applications.lenet5 import lenet5 as lenet5
 from astrokeras.applications.molecular_spectra_cnn import molecular_spectra_cnn as molecular_spectra_cnn
 from astrokeras.applications.resnet import resnet as resnet

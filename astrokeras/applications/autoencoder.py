@@ -11,6 +11,7 @@ from astrokeras.weights import load
 
 FILTERS = (16, 32, 64)
 UNITS = (512, 256)
+DARK = -2.0  # first bias of the last layer: images are mostly dark, and a sigmoid driven far below 0 learns no more
 
 
 def autoencoder(
@@ -120,7 +121,7 @@ def _checked(name: str, input_shape, latent: int, filters: Sequence[int]) -> tup
 
 
 def _encoder(input_shape, outputs: int, filters: Sequence[int], units: Sequence[int]) -> keras.Model:
-    net = Network(input_shape, activation="relu_leaky", name="encoder")
+    net = Network(input_shape, activation="relu_leaky", kernel_initializer="he_normal", name="encoder")
     net.conv(filters[0], 3)
     for number in filters[1:]:
         net.conv(number, 4, strides=2, padding=1)
@@ -132,7 +133,7 @@ def _encoder(input_shape, outputs: int, filters: Sequence[int], units: Sequence[
 
 def _decoder(input_shape, latent: int, filters: Sequence[int], units: Sequence[int]) -> keras.Model:
     reduced = [side // 2 ** (len(filters) - 1) for side in input_shape[:-1]]
-    net = Network((latent,), activation="relu_leaky", name="decoder")
+    net = Network((latent,), activation="relu_leaky", kernel_initializer="he_normal", name="decoder")
     for number in (*reversed(units), math.prod(reduced) * filters[-1]):
         net.dense(number)
     net.reshape((*reduced, filters[-1]))
@@ -140,4 +141,7 @@ def _decoder(input_shape, latent: int, filters: Sequence[int], units: Sequence[i
     for wide, number in zip(reversed(filters[1:]), reversed(filters[:-1]), strict=True):
         net.conv(wide, 4, padding=2, internal_padding=1)
         net.conv(number, 3)
-    return net.conv(input_shape[-1], 1, activation="sigmoid").build()
+    decoder = net.conv(input_shape[-1], 1, activation="sigmoid").build()
+    bias = next(weight for weight in reversed(decoder.weights) if weight.path.endswith("bias"))
+    bias.assign(keras.ops.full(bias.shape, DARK))
+    return decoder

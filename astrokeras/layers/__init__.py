@@ -7,6 +7,9 @@ from astrokeras.layers.cianna import PivotDense as PivotDense
 from astrokeras.layers.cianna import ScaledBias as ScaledBias
 from astrokeras.layers.cianna import UnscaledDropout as UnscaledDropout
 from astrokeras.layers.embedding import SinusoidalEmbedding as SinusoidalEmbedding
+from astrokeras.layers.noise import AddNoise as AddNoise
+from astrokeras.layers.noise import AppendChannel as AppendChannel
+from astrokeras.layers.noise import DropClass as DropClass
 from astrokeras.layers.normalization import BatchNormalization as BatchNormalization
 from astrokeras.layers.normalization import GroupNormalization as GroupNormalization
 from astrokeras.layers.normalization import LocalResponseNormalization as LocalResponseNormalization
