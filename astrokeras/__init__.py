@@ -26,6 +26,7 @@ _ROOMS = ("applications", "augmentation", "backend", "boxes", "callbacks", "chal
 _ROOMS += (
     "datasets",
     "detections",
+    "discovery",
     "explain",
     "judging",
     "parameters",
@@ -41,6 +42,7 @@ _NAMES = {
     "Network": "network",
     "configure": "runtime",
     "judge": "judging",
+    "judge_generated": "judging",
     "load_model": "saving",
     "read_card": "saving",
     "save_model": "saving",

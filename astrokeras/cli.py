@@ -1,4 +1,4 @@
-"""The `astrokeras` command line: demo, doctor, list, train, compare, predict, convert, sdc1, sdc2."""
+"""The `astrokeras` command line: demo, doctor, list, train, compare, predict, convert, sdc1, sdc2, rate."""
 
 import argparse
 import ast
@@ -14,7 +14,7 @@ import rich.box
 import rich.table
 from rich.progress import track
 
-from astrokeras import applications, cianna, models, plots, runtime, saving, training, weights
+from astrokeras import applications, cianna, discovery, models, plots, runtime, saving, training, weights
 from astrokeras.challenges import sdc1, sdc2
 from astrokeras.cost import cost
 from astrokeras.demo import EPOCHS, FIELDS, demo
@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   astrokeras predict my.keras photo1.png photo2.png
   astrokeras convert cianna net0_s0020.dat net.keras
   astrokeras sdc1 train && astrokeras sdc1 detect && astrokeras sdc1 score
+  astrokeras rate cutouts --features my.keras       a page that learns which objects you find interesting
 """
 CHALLENGES = {"sdc1": (sdc1, "an image of radio sources"), "sdc2": (sdc2, "a cube of galaxies in HI")}
 
@@ -149,6 +150,15 @@ def _parser() -> _Parser:
         help_ = f"SKA's science data challenge {number}, {what}: train, detect, score"
         sub = commands.add_parser(name, help=help_, description=f"{help_}. On a simulation, or on the real files.")
         _add_challenge(sub, name)
+
+    sub = commands.add_parser(
+        "rate",
+        help="a page on which you rate objects, and that learns what you find interesting",
+        description="Which objects are worth a look? Ranks images by how unusual they are, shows them on a page of "
+        "this machine, takes your ratings from 0 to 5, and learns from them what to show first.",
+    )
+    discovery.add_arguments(sub)
+    sub.set_defaults(run=discovery.rate)
     return parser
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import rich.table
 from rich.progress import track
 
-from astrokeras import metrics, plots
+from astrokeras import applications, metrics, plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,6 +147,107 @@ def judge(
     return Judgement(kind, scores, names, truth, prediction)
 
 
+@dataclass(frozen=True)
+class GeneratedJudgement:
+    """How a set of generated images compares with real ones.
+
+    Attributes:
+        count: number of generated images.
+        frechet: Frechet distance of their features to those of the real images, 0 for equal ones.
+        precision: share of them that look real.
+        recall: share of the real images that could have been generated.
+        shares: of each class among them, as the classifier sees it, `(classes,)`; `None` without a classifier.
+        confidence: mean probability of the class that the classifier sees; `None` without one.
+
+    Example:
+        >>> from astrokeras.judging import GeneratedJudgement
+        >>> GeneratedJudgement(2000, 3.14, 0.95, 0.9).describe()
+        'Frechet distance 3.14, precision 95.0 %, recall 90.0 %'
+    """
+
+    count: int
+    frechet: float
+    precision: float
+    recall: float
+    shares: np.ndarray | None = None
+    confidence: float | None = None
+
+    def describe(self) -> str:
+        """Say the measures in one line."""
+        text = f"Frechet distance {self.frechet:.4g}, precision {100 * self.precision:.1f} %"
+        text += f", recall {100 * self.recall:.1f} %"
+        if self.shares is not None:
+            text += f", classes {100 * self.shares.min():.1f} to {100 * self.shares.max():.1f} %"
+            text += f", confidence {100 * self.confidence:.1f} %"
+        return text
+
+
+def judge_generated(
+    samples, reference, encoder: keras.Model | None = None, *, neighbours: int = 3, batch_size: int = 256
+) -> GeneratedJudgement:
+    """Judge generated images by the features that a trained network sees in them and in real images.
+
+    Take as many samples as real images, which the generator was not trained on, and compare only judgements of one
+    encoder and one reference. The floor of the Frechet distance is that of real images in place of the samples.
+
+    Args:
+        samples: `(n, ...)` generated images.
+        reference: `(m, ...)` real images in the same range.
+        encoder: a classifier, whose features enter its last dense layer and which also gives shares and confidence; or
+            any network whose outputs are the features. `None` for our LeNet-5 of MNIST, `(n, 28, 28, 1)` in 0..1.
+        neighbours: of precision and recall (`metrics.precision_recall`).
+        batch_size: images that the encoder sees at once.
+
+    Returns:
+        A `GeneratedJudgement`.
+
+    Raises:
+        ValueError: if the images do not fit the encoder, are too few, or hold NaN.
+
+    Reference:
+        Heusel et al. 2017, arXiv:1706.08500; Kynkaanniemi et al. 2019, arXiv:1904.06991.
+
+    Example:
+        >>> import numpy as np, astrokeras
+        >>> images = np.random.default_rng(0).random((10, 28, 28, 1))
+        >>> judged = astrokeras.judging.judge_generated(images, images)
+        >>> round(judged.frechet, 3), judged.precision, judged.recall, judged.shares.shape
+        (0.0, 1.0, 1.0, (10,))
+    """
+    (features, probabilities), (real, _) = _features(encoder, batch_size, samples=samples, reference=reference)
+    precision, recall = metrics.precision_recall(features, real, neighbours)
+    shares = confidence = None
+    if probabilities is not None:
+        seen = probabilities.argmax(axis=1)
+        shares = np.bincount(seen, minlength=probabilities.shape[1]) / len(seen)
+        confidence = float(probabilities.max(axis=1).mean())
+    distance = metrics.frechet_distance(features, real)
+    return GeneratedJudgement(len(features), distance, precision, recall, shares, confidence)
+
+
+def features_of(images, encoder: keras.Model | None = None, *, batch_size: int = 256) -> np.ndarray:
+    """Return what a trained network sees in images: a vector of each, for distances and similarity.
+
+    Args:
+        images: `(n, ...)`, as the encoder takes them.
+        encoder: a classifier, whose features enter its last dense layer; or any network whose outputs are the features.
+            `None` for our LeNet-5 of MNIST, `(n, 28, 28, 1)` in 0..1.
+        batch_size: images that the encoder sees at once.
+
+    Returns:
+        `(n, width)` float32; LeNet-5 gives 128 features.
+
+    Raises:
+        ValueError: if the images do not fit the encoder, or hold NaN.
+
+    Example:
+        >>> import numpy as np, astrokeras
+        >>> astrokeras.judging.features_of(np.zeros((2, 28, 28, 1))).shape
+        (2, 128)
+    """
+    return _features(encoder, batch_size, images=images)[0][0]
+
+
 def class_numbers(y: np.ndarray) -> np.ndarray:
     """Return class numbers `(n,)` of labels `(n,)`, `(n, 1)` or one-hot `(n, classes)`.
 
@@ -157,6 +258,41 @@ def class_numbers(y: np.ndarray) -> np.ndarray:
         [1, 0]
     """
     return y.argmax(axis=-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
+
+
+def _features(encoder: keras.Model | None, batch_size: int, **sets) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Features of each set of images, and class probabilities where the encoder is a classifier."""
+    sets = {name: np.asarray(images) for name, images in sets.items()}
+    if encoder is None:
+        encoder = applications.lenet5(weights="mnist")
+        for name, images in sets.items():
+            low, high = images.min(initial=0), images.max(initial=0)
+            if images.dtype.kind != "f" or low < -0.5 or high > 1.5:
+                raise ValueError(
+                    f"Expected {name} in 0..1, as LeNet-5 takes them; received {images.dtype} from {low:g} to {high:g}."
+                )
+    expected = encoder.input_shape
+    for name, images in sets.items():
+        fits = len(images.shape) == len(expected) and all(
+            side in (None, own) for side, own in zip(expected, images.shape, strict=True)
+        )
+        if not fits or not len(images):
+            raise ValueError(
+                f"Expected {name} of shape {expected}, as {encoder.name} takes them; received {images.shape}."
+            )
+        if not np.isfinite(images).all():
+            raise ValueError(f"Expected finite {name}; received NaN or infinity.")
+    last = encoder.layers[-1]
+    dense = [layer for layer in encoder.layers if isinstance(layer, keras.layers.Dense)]
+    softmax = isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+    if softmax and dense:
+        encoder = keras.Model(encoder.inputs, [dense[-1].input, encoder.outputs[0]])
+    found = []
+    for images in sets.values():
+        outputs = encoder.predict(images, batch_size=batch_size, verbose=0)
+        features, probabilities = outputs if softmax and dense else (outputs, None)
+        found.append((features.reshape(len(features), -1), probabilities))
+    return found
 
 
 def _predict(model: keras.Model, x, y, batch_size: int, verbose: bool) -> tuple[np.ndarray, np.ndarray]:

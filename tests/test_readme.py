@@ -38,6 +38,15 @@ def test_python_blocks_of_the_survey_pages_run(tmp_path, monkeypatch):
     assert (tmp_path / "submission.txt").is_file()
 
 
+def test_python_blocks_of_the_discovery_page_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, namespace = (Path(__file__).parent.parent / "docs" / "discovery.md").read_text(), {}
+    found = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    assert found
+    for block in found:
+        exec(compile(block, "discovery.md", "exec"), namespace)
+
+
 def test_commands_in_the_readme_exist():
     from astrokeras.cli import _parser
 

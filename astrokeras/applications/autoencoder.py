@@ -9,8 +9,8 @@ from astrokeras.models import Autoencoder, VariationalAutoencoder
 from astrokeras.network import Network
 from astrokeras.weights import load
 
-FILTERS = (16, 32, 64)
-UNITS = (512, 256)
+FILTERS, UNITS = (16, 32, 64), (512, 256)  # of the course
+SMALL_FILTERS, SMALL_UNITS = (8, 16, 32), (256, 128)  # of the weights that ship
 DARK = -2.0  # first bias of the last layer: images are mostly dark, and a sigmoid driven far below 0 learns no more
 
 
@@ -18,8 +18,8 @@ def autoencoder(
     input_shape=(28, 28, 1),
     latent: int = 2,
     *,
-    filters: Sequence[int] = FILTERS,
-    units: Sequence[int] = UNITS,
+    filters: Sequence[int] | None = None,
+    units: Sequence[int] | None = None,
     classes: int | None = None,
     weights: str | None = None,
     name: str = "autoencoder",
@@ -33,10 +33,12 @@ def autoencoder(
     Args:
         input_shape: of an image; sides that can be halved `len(filters) - 1` times.
         latent: number of latent variables.
-        filters: of the convolutions at each size, the largest size first.
-        units: of the dense layers of the encoder; the decoder has them in reverse.
+        filters: of the convolutions at each size, the largest size first; `None` is the course's (16, 32, 64), or (8,
+            16, 32) for `weights="mnist"`.
+        units: of the dense layers of the encoder; the decoder has them in reverse; `None` is the course's (512, 256),
+            or (256, 128) for `weights="mnist"`.
         classes: number of classes for a classifier on the latent vector, which keeps them apart; `None` for none.
-        weights: `None`, or a `.keras` or `.weights.h5` file.
+        weights: `None`, `"mnist"`, or a `.keras` or `.weights.h5` file.
         name: of the model.
 
     Raises:
@@ -52,6 +54,7 @@ def autoencoder(
         >>> model.decoder.predict(latent, verbose=0).shape
         (5, 28, 28, 1)
     """
+    filters, units = _sizes(filters, units, weights)
     input_shape = _checked(name, input_shape, latent, filters)
     encoder = _encoder(input_shape, latent, filters, units)
     decoder = _decoder(input_shape, latent, filters, units)
@@ -63,11 +66,11 @@ def autoencoder(
 
 def variational_autoencoder(
     input_shape=(28, 28, 1),
-    latent: int = 2,
+    latent: int = 8,
     *,
     beta: float = 1.0,
-    filters: Sequence[int] = FILTERS,
-    units: Sequence[int] = UNITS,
+    filters: Sequence[int] | None = None,
+    units: Sequence[int] | None = None,
     weights: str | None = None,
     name: str = "variational_autoencoder",
     **options,
@@ -80,9 +83,11 @@ def variational_autoencoder(
         input_shape: of an image; sides that can be halved `len(filters) - 1` times.
         latent: number of latent variables.
         beta: weight of the divergence from the normal distribution.
-        filters: of the convolutions at each size, the largest size first.
-        units: of the dense layers of the encoder; the decoder has them in reverse.
-        weights: `None`, or a `.keras` or `.weights.h5` file.
+        filters: of the convolutions at each size, the largest size first; `None` is the course's (16, 32, 64), or (8,
+            16, 32) for `weights="mnist"`.
+        units: of the dense layers of the encoder; the decoder has them in reverse; `None` is the course's (512, 256),
+            or (256, 128) for `weights="mnist"`.
+        weights: `None`, `"mnist"`, or a `.keras` or `.weights.h5` file.
         name: of the model.
         **options: `reconstruction` and `seed` of `models.VariationalAutoencoder`.
 
@@ -98,11 +103,17 @@ def variational_autoencoder(
         >>> model.encode(np.zeros((5, 28, 28, 1))).shape
         (5, 8)
     """
+    filters, units = _sizes(filters, units, weights)
     input_shape = _checked(name, input_shape, latent, filters)
     encoder = _encoder(input_shape, 2 * latent, filters, units)
     decoder = _decoder(input_shape, latent, filters, units)
     model = VariationalAutoencoder(encoder, decoder, beta=beta, name=name, **options)
     return load(model, weights, application="variational_autoencoder")
+
+
+def _sizes(filters, units, weights) -> tuple:
+    usual = (SMALL_FILTERS, SMALL_UNITS) if weights == "mnist" else (FILTERS, UNITS)
+    return usual[0] if filters is None else filters, usual[1] if units is None else units
 
 
 def _checked(name: str, input_shape, latent: int, filters: Sequence[int]) -> tuple[int, ...]:

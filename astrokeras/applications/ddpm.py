@@ -86,7 +86,13 @@ def ddpm(
     return load(model, weights, application="ddpm")
 
 
-def ddpm_cats(input_shape=(64, 64, 3), classes: int | None = None, *, filters=(32, 64, 96, 128), **options):
+def ddpm_cats(
+    input_shape=(64, 64, 3),
+    classes: int | None = None,
+    *,
+    filters: Sequence[int] = (32, 64, 96, 128),
+    **options,
+) -> DiffusionModel:
     """Build the course's diffusion of cat faces: 200 steps of its signal-rate schedule, the noise rate as a channel.
 
     Its images are 64 pixels wide, in -1..1; `datasets.image_folder` reads them. For other arguments see `ddpm`.

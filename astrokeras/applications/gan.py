@@ -65,11 +65,16 @@ def gan(
     return load(GAN(generator, discriminator, loss=loss, classes=classes, name=name), weights, application="gan")
 
 
+def _class_embedding(classes: int, width: int):
+    """Numbers as large as the latent ones: of Keras's own small ones both networks make nothing at first."""
+    return keras.layers.Embedding(classes, width, keras.initializers.RandomNormal(stddev=1.0), name="class_embedding")
+
+
 def _generator(sides, channels: int, classes, latent: int, filters) -> keras.Model:
     inputs = x = keras.Input((latent,), name="latent")
     if classes is not None:
         inputs = {"latent": x, "class": keras.Input((), dtype="int32", name="class")}
-        told = keras.layers.Embedding(classes, latent, name="class_embedding")(inputs["class"])
+        told = _class_embedding(classes, latent)(inputs["class"])
         x = keras.layers.Concatenate(name="class_concat")([x, told])
     small = [side // 2 ** len(filters) for side in sides]
     x = keras.layers.Dense(math.prod(small) * filters[0], use_bias=False, name="dense")(x)
@@ -88,7 +93,7 @@ def _discriminator(sides, channels: int, classes, filters, dropout: float) -> ke
     x = keras.layers.Rescaling(2.0, -1.0, name="rescaling")(x)
     if classes is not None:
         inputs = {"image": inputs, "class": keras.Input((), dtype="int32", name="class")}
-        told = keras.layers.Embedding(classes, math.prod(sides), name="class_embedding")(inputs["class"])
+        told = _class_embedding(classes, math.prod(sides))(inputs["class"])
         told = keras.layers.Reshape((*sides, 1), name="class_reshape")(told)
         x = keras.layers.Concatenate(name="class_concat")([x, told])
     for level, number in enumerate(filters, start=1):

@@ -28,7 +28,9 @@ def check_images(x, value_range, name: str, classes: int | None = None, shape: t
         ValueError: gan: expected images in 0..1; received 255.0 in image 0: divide uint8 images by 255.
     """
     if classes is not None and not isinstance(x, Mapping) and isinstance(x, np.ndarray):
-        raise ValueError(f'{name}: expected a dict of "image" and "class", as the model has classes; received an array.')
+        raise ValueError(
+            f'{name}: expected a dict of "image" and "class", as the model has classes; received an array.'
+        )
     images, labels = (x.get("image"), x.get("class")) if isinstance(x, Mapping) else (x, None)
     if isinstance(images, np.ndarray):
         if shape is not None and images.shape[1:] != tuple(shape):

@@ -233,7 +233,9 @@ class DiffusionModel(keras.Model):
         ]
         return np.where(made, self._finished(np.concatenate(parts)[: len(images)]), images)
 
-    def chain(self, count: int, seed: int = 0, *, frames: int = 10, sampler: str = "ancestral", **options):
+    def chain(
+        self, count: int, seed: int = 0, *, frames: int = 10, sampler: str = "ancestral", **options
+    ) -> np.ndarray:
         """Make images, and show how they come out of the noise.
 
         Args:

@@ -16,14 +16,24 @@ class Shipped(NamedTuple):
 
     file: str
     input_shape: tuple[int, ...]
-    classes: int
+    parameters: int
     about: str
 
 
+_GENERATIVE = "recipes/mnist_generative.py on the 60 000 training images of MNIST"
 SHIPPED = {
     ("lenet5", "mnist"): Shipped(
-        "lenet5_mnist.weights.h5", (28, 28, 1), 10, "recipes/lenet5_mnist.py on the 60 000 training images of MNIST"
+        "lenet5_mnist.weights.h5",
+        (28, 28, 1),
+        238_570,
+        "recipes/lenet5_mnist.py on the 60 000 training images of MNIST",
     ),
+    ("autoencoder", "mnist"): Shipped("autoencoder_mnist.weights.h5", (28, 28, 1), 928_707, _GENERATIVE),
+    ("variational_autoencoder", "mnist"): Shipped(
+        "variational_autoencoder_mnist.weights.h5", (28, 28, 1), 931_281, _GENERATIVE
+    ),
+    ("gan", "mnist"): Shipped("gan_mnist.weights.h5", (28, 28, 1), 270_882, _GENERATIVE),
+    ("ddpm", "mnist"): Shipped("ddpm_mnist.weights.h5", (28, 28, 1), 590_627, _GENERATIVE),
 }
 
 
@@ -104,9 +114,10 @@ def load(model: keras.Model, weights: str | os.PathLike | None, application: str
 
 
 def _check_fits(model: keras.Model, name: str, entry: Shipped) -> None:
-    received = (tuple(model.input_shape[1:]), model.output_shape[-1])
-    if received != (entry.input_shape, entry.classes):
+    received = (tuple(model.input_shape[1:]), model.count_params())
+    if received != (entry.input_shape, entry.parameters):
         raise ValueError(
-            f"The weights {name!r} are for input_shape={entry.input_shape} and classes={entry.classes}; received "
-            f"input_shape={received[0]} and classes={received[1]}: build that network, or use weights=None."
+            f"The weights {name!r} are for input_shape={entry.input_shape} and {entry.parameters} parameters, the network "
+            f"that is built where weights={name!r} is the only argument; received input_shape={received[0]} and "
+            f"{received[1]} parameters: build that network, or use weights=None."
         )

@@ -1,0 +1,103 @@
+"""How good are the generative models that ship: Frechet distance, precision and recall, digits, nearest images.
+
+python benchmarks/generative.py mnist.npz [--samples 2000] [--scratch FOLDER] [--figures FOLDER]
+
+Images of the shipped weights "mnist" (trained on the 60 000 training images) are judged on features of the shipped
+LeNet-5 against the 10 000 test images; as many training images, and samples of a normal distribution over 64 principal
+components, stand beside them. Ancestral samples are kept in the scratch folder, 125 by 125, so that a stopped run goes
+on. `--sample-only` makes these and judges nothing.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import astrokeras
+from astrokeras import applications, judging, metrics, plots
+from astrokeras.models import PrincipalComponents
+
+PART = 125  # images of one call of the ancestral sampler
+PEOPLE = ("variational_autoencoder", "gan", "ddpm")
+
+
+def ancestral(count: int, scratch: Path) -> np.ndarray:
+    """Make images by all 1000 steps, or read those that are made already."""
+    model, parts = None, []
+    for index in range(-(-count // PART)):
+        path = scratch / f"ancestral_{index}.npy"
+        if not path.exists():
+            model = applications.ddpm(weights="mnist") if model is None else model
+            unfinished = path.with_suffix(".part.npy")
+            np.save(unfinished, model.generate(PART, seed=1000 + index, batch_size=PART))
+            unfinished.rename(path)
+            print(f"{PART * (index + 1)} ancestral samples", flush=True)
+        parts.append(np.load(path))
+    return np.concatenate(parts)[:count]
+
+
+def table(sets: dict[str, np.ndarray], test: np.ndarray) -> str:
+    """Return a row for each set of images."""
+    rows = ["| images | count | Frechet | precision | recall | confidence | share of each digit, 0 to 9 (%) |"]
+    rows.append("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
+    for name, images in sets.items():
+        found = judging.judge_generated(images, test)
+        shares = " ".join(f"{100 * share:.0f}" for share in found.shares)
+        rows.append(
+            f"| {name} | {found.count} | {found.frechet:.1f} | {found.precision:.1%} | {found.recall:.1%} | "
+            f"{found.confidence:.1%} | {shares} |"
+        )
+        print(rows[-1], flush=True)
+    return "\n".join(rows)
+
+
+def figures(sets: dict[str, np.ndarray], train: np.ndarray, folder: Path) -> None:
+    """Draw samples of each model, the ten nearest training images of some, and how noise becomes images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PEOPLE:
+        plots.sample_grid(sets[name][:64]).savefig(folder / f"{name}_mnist.png", dpi=70)
+        indices, _ = metrics.nearest_images(sets[name][:6], train, 10)
+        plots.nearest_images(sets[name][:6], train, indices).savefig(folder / f"{name}_mnist_nearest.png", dpi=70)
+    chains = applications.ddpm(weights="mnist").chain(6, seed=3, frames=11, sampler="ddim", steps=100)
+    plots.image_chain(chains.clip(0, 1)).savefig(folder / "ddpm_mnist_chain.png", dpi=70)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="mnist.npz")
+    parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--scratch", type=Path, default=Path("generative"))
+    parser.add_argument("--figures", type=Path)
+    parser.add_argument("--sample-only", action="store_true")
+    options = parser.parse_args()
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    count = options.samples
+    steps = ancestral(count, options.scratch)
+    if options.sample_only:
+        return
+    (train, _), (test, _) = astrokeras.datasets.mnist(options.data)
+    train, test = train.astype("float32") / 255, test.astype("float32") / 255
+    random = np.random.default_rng(0)
+    some = train[random.choice(len(train), count, replace=False)]
+    sets = {"training images": some, "PCA-Gaussian, 64 components": PrincipalComponents(train, 64).generate(count, 0)}
+    for name in PEOPLE:
+        model = getattr(applications, name)(weights="mnist")
+        sets[name] = model.generate(count, seed=0, **{"sampler": "ddim", "batch_size": PART} if name == "ddpm" else {})
+    rows = {("ddpm, DDIM, 50 steps" if name == "ddpm" else name): images for name, images in sets.items()}
+    rows["ddpm, ancestral, 1000 steps"] = steps
+    body = table(rows, test)
+    rebuilt = applications.autoencoder(weights="mnist").predict(test, verbose=0)
+    pca = PrincipalComponents(train, 2)
+    error, plain = (np.mean((images - test) ** 2) for images in (rebuilt, pca.decode(pca.encode(test))))
+    body += f"\n\nAuto-encoder with 2 latent variables, mean squared error of the test images: {error:.4f}; "
+    body += f"2 principal components: {plain:.4f}."
+    if options.figures:
+        figures(sets, train, options.figures)
+    from machine import write
+
+    command = f"python benchmarks/generative.py mnist.npz --samples {count}"
+    print(write("generative-mnist", "Generative models of MNIST", command, body).read_text())
+
+
+if __name__ == "__main__":
+    main()
