@@ -197,6 +197,8 @@ def test_appended_channel():
 def test_presets():
     cats = applications.ddpm_cats()
     assert cats.input_shape == (None, 64, 64, 3) and cats.schedule.steps == 200
+    galaxies = applications.ddpm_galaxy_zoo2(classes=3)
+    assert galaxies.classes == 3 and galaxies.schedule.steps == 200
     assert cats.network.input_shape == (None, 64, 64, 4) and cats.noising.value_range == (-1.0, 1.0)
 
 

@@ -51,7 +51,7 @@ def test_one_step_by_hand(loss):
     """One step of gradient descent moves slope, bias and generator as the derivatives by hand say."""
     model = models.GAN(*linear_pair(), loss=loss, seed=3)
     rate, x = 0.01, np.array([0.2, 0.9, 0.4, 0.7], "float32").reshape(4, 1, 1)
-    # Eagerly: the slope of a network that is linear needs no forward pass, and TensorFlow's graph may move `a` too early.
+    # Eagerly: the slope of a linear network needs no forward pass, and TensorFlow's graph may move `a` too early.
     model.compile(keras.optimizers.SGD(rate), run_eagerly=keras.backend.backend() == "tensorflow")
     drawn = keras.random.normal((4, 1), dtype="float32", seed=keras.random.SeedGenerator(3))
     z = keras.ops.convert_to_numpy(drawn).astype("float64")[:, 0]

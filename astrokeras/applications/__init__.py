@@ -8,6 +8,7 @@ from astrokeras.applications.darknet19 import darknet19 as darknet19
 from astrokeras.applications.darknet19 import decode_predictions as decode_predictions
 from astrokeras.applications.ddpm import ddpm as ddpm
 from astrokeras.applications.ddpm import ddpm_cats as ddpm_cats
+from astrokeras.applications.ddpm import ddpm_galaxy_zoo2 as ddpm_galaxy_zoo2
 from astrokeras.applications.extinction_cnn import extinction_cnn as extinction_cnn
 from astrokeras.applications.galaxy_zoo2 import galaxy_zoo2 as galaxy_zoo2
 from astrokeras.applications.gan import gan as gan

@@ -86,6 +86,39 @@ def ddpm(
     return load(model, weights, application="ddpm")
 
 
+def ddpm_galaxy_zoo2(
+    input_shape=(64, 64, 3),
+    classes: int | None = None,
+    *,
+    filters: Sequence[int] = (32, 64, 96, 128),
+    **options,
+) -> DiffusionModel:
+    """Build the course's diffusion of galaxies: that of `ddpm_cats`, for images of `datasets.galaxy_zoo2`.
+
+    Args:
+        input_shape: of an image, in -1..1.
+        classes: number of classes of a conditional model, such as those of `galaxy_zoo2`; `None` for none.
+        filters: of the U-Net, from the full size down.
+        **options: of `ddpm`.
+
+    Returns:
+        The `DiffusionModel`.
+
+    Raises:
+        ValueError: as `ddpm`.
+
+    Reference:
+        The course's gz2_diffusion notebook, which trains on spirals.
+
+    Example:
+        >>> import astrokeras
+        >>> model = astrokeras.applications.ddpm_galaxy_zoo2((16, 16, 3), filters=(8, 16))
+        >>> model.name, model.schedule.steps
+        ('ddpm_galaxy_zoo2', 200)
+    """
+    return ddpm_cats(input_shape, classes, filters=filters, **{"name": "ddpm_galaxy_zoo2"} | options)
+
+
 def ddpm_cats(
     input_shape=(64, 64, 3),
     classes: int | None = None,

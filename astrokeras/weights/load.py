@@ -117,7 +117,7 @@ def _check_fits(model: keras.Model, name: str, entry: Shipped) -> None:
     received = (tuple(model.input_shape[1:]), model.count_params())
     if received != (entry.input_shape, entry.parameters):
         raise ValueError(
-            f"The weights {name!r} are for input_shape={entry.input_shape} and {entry.parameters} parameters, the network "
-            f"that is built where weights={name!r} is the only argument; received input_shape={received[0]} and "
-            f"{received[1]} parameters: build that network, or use weights=None."
+            f"The weights {name!r} are for input_shape={entry.input_shape} and {entry.parameters} parameters, "
+            f"the network that is built where weights={name!r} is the only argument; received "
+            f"input_shape={received[0]} and {received[1]} parameters: build that network, or use weights=None."
         )
