@@ -242,10 +242,7 @@ def test_principal_components_refuse(rng):
 
 
 def test_shipped_weights_make_digits():
-    """What ships makes digits that the shipped LeNet-5 takes for digits, and rebuilds real ones (scikit-learn's)."""
-    pytest.importorskip("sklearn")
-    from sklearn.datasets import load_digits
-
+    """What ships makes digits that the shipped LeNet-5 takes for digits; the auto-encoder rebuilds those."""
     from astrokeras import applications
 
     reader = applications.lenet5(weights="mnist")
@@ -255,8 +252,5 @@ def test_shipped_weights_make_digits():
         said = reader.predict(made, verbose=0)
         assert said.max(axis=1).mean() > 0.8, name
         assert len(np.unique(said.argmax(axis=1))) >= 7, name
-    small = load_digits().images[:50].astype("float32") / 16
-    images = np.zeros((50, 28, 28, 1), "float32")
-    images[:, 6:22, 6:22, 0] = small.repeat(2, axis=1).repeat(2, axis=2)
-    rebuilt = applications.autoencoder(weights="mnist").predict(images, verbose=0)
-    assert np.mean((rebuilt - images) ** 2) < np.mean((images.mean(axis=0) - images) ** 2)
+    rebuilt = applications.autoencoder(weights="mnist").predict(made, verbose=0)
+    assert np.mean((rebuilt - made) ** 2) < 0.8 * np.mean((made.mean(axis=0) - made) ** 2)
