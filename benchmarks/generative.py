@@ -1,6 +1,6 @@
 """How good are the generative models that ship: Frechet distance, precision and recall, digits, nearest images.
 
-python benchmarks/generative.py mnist.npz [--samples 2000] [--scratch FOLDER] [--figures FOLDER]
+python benchmarks/generative.py mnist.npz [--samples 2000] [--ancestral 1000] [--scratch FOLDER] [--figures FOLDER]
 
 Images of the shipped weights "mnist" (trained on the 60 000 training images) are judged on features of the shipped
 LeNet-5 against the 10 000 test images; as many training images, and samples of a normal distribution over 64 principal
@@ -66,13 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="mnist.npz")
     parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--ancestral", type=int, default=1000, help="samples of 1000 steps")
     parser.add_argument("--scratch", type=Path, default=Path("generative"))
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--sample-only", action="store_true")
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     count = options.samples
-    steps = ancestral(count, options.scratch)
+    steps = ancestral(options.ancestral, options.scratch)
     if options.sample_only:
         return
     (train, _), (test, _) = astrokeras.datasets.mnist(options.data)
@@ -84,6 +85,7 @@ def main() -> None:
         model = getattr(applications, name)(weights="mnist")
         sets[name] = model.generate(count, seed=0, **{"sampler": "ddim", "batch_size": PART} if name == "ddpm" else {})
     rows = {("ddpm, DDIM, 50 steps" if name == "ddpm" else name): images for name, images in sets.items()}
+    rows[f"ddpm, DDIM, the first {len(steps)}"] = sets["ddpm"][: len(steps)]
     rows["ddpm, ancestral, 1000 steps"] = steps
     body = table(rows, test)
     rebuilt = applications.autoencoder(weights="mnist").predict(test, verbose=0)
@@ -95,7 +97,7 @@ def main() -> None:
         figures(sets, train, options.figures)
     from machine import write
 
-    command = f"python benchmarks/generative.py mnist.npz --samples {count}"
+    command = f"python benchmarks/generative.py mnist.npz --samples {count} --ancestral {len(steps)}"
     print(write("generative-mnist", "Generative models of MNIST", command, body).read_text())
 
 

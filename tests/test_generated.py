@@ -252,5 +252,6 @@ def test_shipped_weights_make_digits():
         said = reader.predict(made, verbose=0)
         assert said.max(axis=1).mean() > 0.8, name
         assert len(np.unique(said.argmax(axis=1))) >= 7, name
-    rebuilt = applications.autoencoder(weights="mnist").predict(made, verbose=0)
-    assert np.mean((rebuilt - made) ** 2) < 0.8 * np.mean((made.mean(axis=0) - made) ** 2)
+        if name == "gan":
+            rebuilt = applications.autoencoder(weights="mnist").predict(made, verbose=0)
+            assert np.mean((rebuilt - made) ** 2) < 0.8 * np.mean((made.mean(axis=0) - made) ** 2)
