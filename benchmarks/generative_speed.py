@@ -99,8 +99,8 @@ def main() -> None:
     fast = statistics.median(seconds(lambda: model.generate(64, **few)) for _ in range(3))
     bound = 0.8 * total / 50
     body = "\n".join(rows) + (
-        f"\n\n64 images of 32 x 32: 50 steps of DDIM are {once / fast:.1f} times as fast as {total} ancestral steps (asked: "
-        f"at least {bound:.1f})."
+        f"\n\n64 images of 32 x 32: 50 steps of DDIM are {once / fast:.1f} times as fast as {total} ancestral "
+        f"steps (asked: at least {bound:.1f})."
     )
     command = f"python benchmarks/generative_speed.py --pairs {options.pairs}" + " --quick" * options.quick
     print(write("generative-speed", "Steps and samplers of the generative models", command, body).read_text())
