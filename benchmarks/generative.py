@@ -80,7 +80,10 @@ def main() -> None:
     train, test = train.astype("float32") / 255, test.astype("float32") / 255
     random = np.random.default_rng(0)
     some = train[random.choice(len(train), count, replace=False)]
-    sets = {"training images": some, "PCA-Gaussian, 64 components": PrincipalComponents(train, 64).generate(count, 0)}
+    sets = {
+        "training images": some,
+        "PCA-Gaussian, 64 components": PrincipalComponents(train, 64).generate(count, 0).clip(0, 1),
+    }
     for name in PEOPLE:
         model = getattr(applications, name)(weights="mnist")
         sets[name] = model.generate(count, seed=0, **{"sampler": "ddim", "batch_size": PART} if name == "ddpm" else {})
