@@ -18,7 +18,7 @@ from astrokeras import applications, judging, metrics, plots
 from astrokeras.models import PrincipalComponents
 
 PART = 125  # images of one call of the ancestral sampler
-PEOPLE = ("variational_autoencoder", "gan", "ddpm")
+MODELS = ("variational_autoencoder", "gan", "ddpm")
 
 
 def ancestral(count: int, scratch: Path) -> np.ndarray:
@@ -54,7 +54,7 @@ def table(sets: dict[str, np.ndarray], test: np.ndarray) -> str:
 def figures(sets: dict[str, np.ndarray], train: np.ndarray, folder: Path) -> None:
     """Draw samples of each model, the ten nearest training images of some, and how noise becomes images."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in PEOPLE:
+    for name in MODELS:
         plots.sample_grid(sets[name][:64]).savefig(folder / f"{name}_mnist.png", dpi=70)
         indices, _ = metrics.nearest_images(sets[name][:6], train, 10)
         plots.nearest_images(sets[name][:6], train, indices).savefig(folder / f"{name}_mnist_nearest.png", dpi=70)
@@ -84,7 +84,7 @@ def main() -> None:
         "training images": some,
         "PCA-Gaussian, 64 components": PrincipalComponents(train, 64).generate(count, 0).clip(0, 1),
     }
-    for name in PEOPLE:
+    for name in MODELS:
         model = getattr(applications, name)(weights="mnist")
         sets[name] = model.generate(count, seed=0, **{"sampler": "ddim", "batch_size": PART} if name == "ddpm" else {})
     rows = {("ddpm, DDIM, 50 steps" if name == "ddpm" else name): images for name, images in sets.items()}

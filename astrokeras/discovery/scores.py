@@ -4,9 +4,9 @@ import numpy as np
 
 from astrokeras.discovery.features import standardised
 from astrokeras.discovery.optional import extra
+from astrokeras.discovery.ratings import LARGEST
 
 METHODS = ("isolation_forest", "lof")
-LARGEST = 5  # rating, and score
 TREES = 100
 NEIGHBOURS = 20  # of the local outlier factor
 TRUST = 0.1, 0.85  # epsilon 1 and 2: the prediction stays within 0.1..0.95

@@ -5,42 +5,11 @@ import numpy as np
 from keras import ops
 
 from astrokeras.layers import GaussianSampling
-
-
-class _Pair(keras.Model):
-    """What both kinds share: two networks with names, and a target that may be the input itself."""
-
-    def __init__(self, encoder: keras.Model, decoder: keras.Model, inputs, outputs, name: str, **kwargs):
-        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
-        self.encoder, self.decoder = encoder, decoder
-
-    def compile_from_config(self, config):
-        """Compile as the file says, with the optimizer's state to come."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-
-    def get_config(self):
-        """Return the arguments."""
-        config = {"encoder": self.encoder.get_config(), "decoder": self.decoder.get_config()}
-        return config | {"name": self.name, "dtype": keras.saving.serialize_keras_object(self.dtype_policy)}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Build the model of such a config."""
-        config = dict(config)
-        for name in ("encoder", "decoder", "classifier"):
-            if config.get(name) is not None:
-                config[name] = keras.Model.from_config(config[name], custom_objects=custom_objects)
-        policy = config.pop("dtype", None)
-        model = cls(**config)
-        if policy is not None:
-            model.dtype_policy = keras.saving.deserialize_keras_object(policy)
-        return model
+from astrokeras.models.nested import Nested, OwnLoss
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
-class Autoencoder(_Pair):
+class Autoencoder(Nested):
     """An encoder, and a decoder that rebuilds the image from the latent vector.
 
     `compile("adam")` takes the mean squared error; `fit(x)` rebuilds the input, `fit(noisy, clean)` learns to remove
@@ -66,6 +35,8 @@ class Autoencoder(_Pair):
         ((None, 2), (None, 28, 28, 1))
     """
 
+    networks = ("encoder", "decoder", "classifier")
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -86,7 +57,8 @@ class Autoencoder(_Pair):
         outputs = decoder(latent)
         if classifier is not None:
             outputs = {"image": outputs, "class": classifier(latent)}
-        super().__init__(encoder, decoder, inputs, outputs, name)
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        self.encoder, self.decoder = encoder, decoder
         self.classifier, self.class_weight = classifier, float(class_weight)
 
     def compile(self, optimizer="adam", loss=None, **kwargs):
@@ -108,8 +80,7 @@ class Autoencoder(_Pair):
 
     def get_config(self):
         """Return the arguments."""
-        classifier = None if self.classifier is None else self.classifier.get_config()
-        return super().get_config() | {"classifier": classifier, "class_weight": self.class_weight}
+        return super().get_config() | {"class_weight": self.class_weight}
 
     def _target(self, x, y):
         if self.classifier is None:
@@ -118,7 +89,7 @@ class Autoencoder(_Pair):
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
-class VariationalAutoencoder(_Pair):
+class VariationalAutoencoder(OwnLoss):
     """An auto-encoder whose latent vectors follow a normal distribution, so that `generate` makes new images.
 
     The loss is the reconstruction, summed over the pixels of an image, and `beta` times the Kullback-Leibler divergence
@@ -148,6 +119,8 @@ class VariationalAutoencoder(_Pair):
         (3, 28, 28, 1)
     """
 
+    networks = ("encoder", "decoder")
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -171,7 +144,8 @@ class VariationalAutoencoder(_Pair):
             )
         inputs = keras.Input(encoder.input_shape[1:], name="input")
         sampling = GaussianSampling(seed=seed, name="sampling")
-        super().__init__(encoder, decoder, inputs, decoder(sampling(encoder(inputs))), name)
+        super().__init__(inputs=inputs, outputs=decoder(sampling(encoder(inputs))), name=name)
+        self.encoder, self.decoder = encoder, decoder
         self.beta, self.reconstruction, self.seed = float(beta), reconstruction, int(seed)
         self._reconstruction = keras.metrics.Mean("reconstruction")
         self._divergence = keras.metrics.Mean("kl")
@@ -180,12 +154,6 @@ class VariationalAutoencoder(_Pair):
     def latent(self) -> int:
         """Number of latent variables."""
         return self.decoder.input_shape[-1]
-
-    def compile(self, optimizer="adam", loss=None, **kwargs):
-        """Choose the optimizer, as `keras.Model.compile` does; the loss is the model's own."""
-        if loss is not None:
-            raise ValueError(f"{self.name}: expected compile(optimizer) without a loss; received loss={loss!r}.")
-        super().compile(optimizer=optimizer, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return reconstruction plus beta times divergence, the mean over the batch."""

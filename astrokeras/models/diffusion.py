@@ -9,6 +9,7 @@ from keras import ops
 from astrokeras import backend
 from astrokeras.layers import AddNoise, AppendChannel, DropClass
 from astrokeras.models.checks import check_images
+from astrokeras.models.nested import OwnLoss
 from astrokeras.runtime import StepSeed
 from astrokeras.schedules import NoiseSchedule
 
@@ -17,7 +18,7 @@ DDIM_STEPS = 50
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
-class DiffusionModel(keras.Model):
+class DiffusionModel(OwnLoss):
     """A denoising diffusion model: `fit(images)` trains it, `generate(count)` makes images.
 
     In training each image is taken to a random step of the diffusion, and the network guesses the noise (or the
@@ -51,6 +52,8 @@ class DiffusionModel(keras.Model):
         >>> model.generate(3, seed=0, sampler="ddim", steps=5).shape
         (3, 8, 8, 1)
     """
+
+    networks = ("network",)
 
     def __init__(
         self,
@@ -103,18 +106,6 @@ class DiffusionModel(keras.Model):
         """The noise of each step."""
         return self.noising.schedule
 
-    def compile(self, optimizer="adam", loss=None, **kwargs):
-        """Choose the optimizer, as `keras.Model.compile` does; the loss is the model's own."""
-        if loss is not None:
-            raise ValueError(f"{self.name}: expected compile(optimizer) without a loss; received loss={loss!r}.")
-        super().compile(optimizer=optimizer, **kwargs)
-
-    def compile_from_config(self, config):
-        """Compile as the file says, with the optimizer's state to come."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-
     def fit(self, x=None, y=None, **kwargs):
         """Train, as `keras.Model.fit` does; arrays are checked first. There are no targets."""
         check_images(x, self.noising.value_range, self.name, self.classes)
@@ -160,11 +151,10 @@ class DiffusionModel(keras.Model):
         Raises:
             ValueError: if an argument is out of range, or classes or guidance are asked of an unconditional model.
         """
-        labels = self._labels(count, classes, guidance)
-        tables = self._tables(sampler, steps, eta)
+        labels, how = self._plan(count, sampler, steps, eta, classes, guidance, clip)
         start = self._start(len(labels), seed)
         parts = [
-            self._samplers.run(self, part, label, tables, seed + index, guidance, clip)
+            self._samplers.run(self, part, label, seed + index, **how)
             for index, (part, label) in enumerate(_batches(batch_size, start, labels))
         ]
         return self._finished(np.concatenate(parts)[: len(labels)])
@@ -175,13 +165,8 @@ class DiffusionModel(keras.Model):
         mask: np.ndarray,
         seed: int = 0,
         *,
-        sampler: str = "ancestral",
-        steps: int | None = None,
-        eta: float | None = None,
-        classes: int | Sequence[int] | None = None,
-        guidance: float | None = None,
-        clip: bool = True,
         batch_size: int = 64,
+        **options,
     ) -> np.ndarray:
         """Fill in parts of images: at each step the known pixels are put in place, with the noise of that step.
 
@@ -190,13 +175,8 @@ class DiffusionModel(keras.Model):
             mask: `True` where a pixel is to be made; of the images' shape, or with 1 for the number of images or of
                 channels.
             seed: the same seed gives the same images.
-            sampler: as of `generate`.
-            steps: likewise.
-            eta: likewise.
-            classes: likewise.
-            guidance: likewise.
-            clip: likewise.
-            batch_size: likewise.
+            batch_size: as of `generate`.
+            **options: `sampler`, `steps`, `eta`, `classes`, `guidance` and `clip` of `generate`.
 
         Returns:
             `(count, ..., channels)` float32; outside of the mask the images as given.
@@ -223,27 +203,23 @@ class DiffusionModel(keras.Model):
             raise ValueError(
                 f"Expected a mask that suits images of shape {images.shape}; received {np.shape(mask)}."
             ) from error
-        labels = self._labels(len(images), classes, guidance)
-        tables = self._tables(sampler, steps, eta)
+        labels, how = self._plan(len(images), **options)
         start, known = self._start(len(labels), seed), self.noising.scaled(images)
         arrays = _batches(batch_size, start, labels, known, made.astype("float32"))
         parts = [
-            self._samplers.run(self, part, label, tables, seed + index, guidance, clip, some, where)
+            self._samplers.run(self, part, label, seed + index, known=some, where=where, **how)
             for index, (part, label, some, where) in enumerate(arrays)
         ]
         return np.where(made, self._finished(np.concatenate(parts)[: len(images)]), images)
 
-    def chain(
-        self, count: int, seed: int = 0, *, frames: int = 10, sampler: str = "ancestral", **options
-    ) -> np.ndarray:
+    def chain(self, count: int, seed: int = 0, *, frames: int = 10, **options) -> np.ndarray:
         """Make images, and show how they come out of the noise.
 
         Args:
             count: number of images.
             seed: the same seed gives the same images.
             frames: pictures of each, evenly over the steps: the first is noise, the last the image.
-            sampler: as of `generate`.
-            **options: `steps`, `eta`, `classes`, `guidance` and `clip` of `generate`.
+            **options: `sampler`, `steps`, `eta`, `classes`, `guidance` and `clip` of `generate`.
 
         Returns:
             `(count, frames, ..., channels)` float32; early ones go beyond the range of the images.
@@ -251,11 +227,8 @@ class DiffusionModel(keras.Model):
         Raises:
             ValueError: as `generate`, or if there are fewer than 2 frames or more than steps.
         """
-        guidance, clip = options.pop("guidance", None), options.pop("clip", True)
-        labels = self._labels(count, options.pop("classes", None), guidance)
-        tables = self._tables(sampler, options.pop("steps", None), options.pop("eta", None))
-        if options:
-            raise TypeError(f"Expected steps, eta, classes, guidance or clip; received {', '.join(options)}.")
+        labels, how = self._plan(count, **options)
+        tables = how.pop("tables")
         total = len(tables["time"])
         if not 2 <= frames <= total + 1:
             raise ValueError(f"Expected 2 to {total + 1} frames; received {frames}.")
@@ -263,13 +236,12 @@ class DiffusionModel(keras.Model):
         cuts = np.round(np.linspace(0, total, frames)).astype(int)
         for low, high in zip(cuts[:-1], cuts[1:], strict=True):
             some = {name: column[low:high] for name, column in tables.items()}
-            states.append(self._samplers.run(self, states[-1], labels, some, seed, guidance, clip))
+            states.append(self._samplers.run(self, states[-1], labels, seed, tables=some, **how))
         return self.noising.unscaled(np.stack(states, axis=1))
 
     def get_config(self):
         """Return the arguments."""
-        return {
-            "network": self.network.get_config(),
+        return super().get_config() | {
             "alpha_bar": self.schedule.alpha_bar.tolist(),
             "channels": self.network.output_shape[-1],
             "classes": self.classes,
@@ -278,20 +250,7 @@ class DiffusionModel(keras.Model):
             "ema": self.ema,
             "class_dropout": self.class_dropout,
             "seed": self.seed,
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Build the model of such a config."""
-        config = dict(config)
-        policy = config.pop("dtype", None)
-        config["network"] = keras.Model.from_config(config["network"], custom_objects=custom_objects)
-        model = cls(**config)
-        if policy is not None:
-            model.dtype_policy = keras.saving.deserialize_keras_object(policy)
-        return model
 
     def _average(self) -> None:
         """Move the averages towards the weights; faster in the beginning."""
@@ -301,6 +260,13 @@ class DiffusionModel(keras.Model):
             if "float" in str(mean.dtype):
                 weight = ops.stop_gradient(ops.cast(weight, "float32"))
                 mean.assign(ops.cast(rate * ops.cast(mean, "float32") + (1 - rate) * weight, mean.dtype))
+
+    def _plan(
+        self, count, sampler="ancestral", steps=None, eta=None, classes=None, guidance=None, clip=True
+    ) -> tuple[np.ndarray, dict]:
+        """Return the class of each image, and how the samplers are to run."""
+        labels = self._labels(count, classes, guidance)
+        return labels, {"tables": self._tables(sampler, steps, eta), "guidance": guidance, "clip": clip}
 
     def _labels(self, count, classes, guidance) -> np.ndarray:
         """Return the class of each image; the number of classes stands for none."""
@@ -370,14 +336,13 @@ class _Samplers:
     def __init__(self):
         self.known: dict[tuple, _Sampler] = {}
 
-    def run(self, model, start, labels, tables, seed, guidance, clip, known=None, where=None) -> np.ndarray:
+    def run(self, model, start, labels, seed, *, tables, guidance, clip, known=None, where=None) -> np.ndarray:
         """Take noise through the steps of the tables."""
         kind = (guidance is not None, clip, known is not None)
         if kind not in self.known:
             self.known[kind] = _Sampler(model, *kind)
-        inputs = {name: column for name, column in tables.items() if name != "time"}
-        inputs = {name: column.astype("float32") for name, column in inputs.items()}
-        inputs |= {"time": tables["time"], "start": start, "class": labels, "seed": np.int32([seed % 2**31])}
+        tables = {name: column.astype("int32" if name == "time" else "float32") for name, column in tables.items()}
+        inputs = {"tables": tables, "start": start, "class": labels, "seed": np.int32([seed % 2**31])}
         if known is not None:
             inputs |= {"known": known, "where": where}
         if guidance is not None:
@@ -415,7 +380,7 @@ class _Sampler(keras.Model):
             return untold + inputs["guidance"][0] * (told - untold)
 
         def step(index, x):
-            row = {name: ops.take(column, index, axis=0) for name, column in inputs.items() if name in _COLUMNS}
+            row = {name: ops.take(column, index, axis=0) for name, column in inputs["tables"].items()}
             signal, rate = ops.sqrt(row["alpha_bar"]), ops.sqrt(1 - row["alpha_bar"])
             out = guess(x, ops.cast(row["time"], "float32"), rate)
             if model.noising.target == "noise":
@@ -433,7 +398,4 @@ class _Sampler(keras.Model):
                 x = inputs["where"] * x + (1 - inputs["where"]) * known
             return x
 
-        return ops.fori_loop(0, ops.shape(inputs["time"])[0], step, start)
-
-
-_COLUMNS = ("time", "image_rate", "noised_rate", "spread", "alpha_bar", "before")
+        return ops.fori_loop(0, ops.shape(inputs["tables"]["time"])[0], step, start)

@@ -8,13 +8,14 @@ from keras import ops
 
 from astrokeras import backend
 from astrokeras.models.checks import check_images
+from astrokeras.models.nested import OwnLoss
 
 LOSSES = ("non_saturating", "minmax", "hinge", "wasserstein")
 PENALTY = 10.0  # weight of the gradient penalty
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
-class GAN(keras.Model):
+class GAN(OwnLoss):
     """A generator and a discriminator that are trained against each other by `fit(images)`.
 
     Both take a step on each batch: the discriminator to tell real from made, the generator to be taken for real. The
@@ -44,6 +45,8 @@ class GAN(keras.Model):
         >>> model.generate(3, seed=0).shape
         (3, 28, 28, 1)
     """
+
+    networks = ("generator", "discriminator")
 
     def __init__(
         self,
@@ -76,18 +79,6 @@ class GAN(keras.Model):
     def latent(self) -> int:
         """Number of latent variables."""
         return next(tensor for tensor in self.generator.inputs if len(tensor.shape) > 1).shape[-1]
-
-    def compile(self, optimizer="adam", loss=None, **kwargs):
-        """Choose the optimizer of both networks, as `keras.Model.compile` does; the loss is the model's own."""
-        if loss is not None:
-            raise ValueError(f"{self.name}: expected compile(optimizer) without a loss; received loss={loss!r}.")
-        super().compile(optimizer=optimizer, **kwargs)
-
-    def compile_from_config(self, config):
-        """Compile as the file says, with the optimizer's state to come."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, **kwargs):
         """Train, as `keras.Model.fit` does; arrays are checked first. There are no targets."""
@@ -152,27 +143,7 @@ class GAN(keras.Model):
 
     def get_config(self):
         """Return the arguments."""
-        return {
-            "generator": self.generator.get_config(),
-            "discriminator": self.discriminator.get_config(),
-            "loss": self.objective,
-            "classes": self.classes,
-            "seed": self.seed,
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Build the model of such a config."""
-        config = dict(config)
-        policy = config.pop("dtype", None)
-        for side in ("generator", "discriminator"):
-            config[side] = keras.Model.from_config(config[side], custom_objects=custom_objects)
-        model = cls(**config)
-        if policy is not None:
-            model.dtype_policy = keras.saving.deserialize_keras_object(policy)
-        return model
+        return super().get_config() | {"loss": self.objective, "classes": self.classes, "seed": self.seed}
 
     def _penalty(self, real, made, label):
         """Return how far the slope of the discriminator is from 1, between real and made images."""
