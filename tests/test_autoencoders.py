@@ -53,6 +53,36 @@ def test_a_class_term_keeps_classes_apart(rng):
     assert log["loss"][0] == pytest.approx(log["image_loss"][0] + 0.01 * log["class_loss"][0], rel=1e-3)
 
 
+def test_an_encoder_learns_classes_first(rng):
+    x, y = blobs(128, rng)
+    model = applications.autoencoder((8, 8, 1), classes=2, **SMALL)
+    decoder = model.decoder.get_weights()
+    log = model.pretrain(x, y, keras.optimizers.Adam(0.01), epochs=15, verbose=0).history
+    assert log["accuracy"][-1] > 0.95
+    assert all(np.array_equal(a, b) for a, b in zip(decoder, model.decoder.get_weights(), strict=True))
+    assert np.mean(model.predict(x, verbose=0)["class"].argmax(axis=1) == y) > 0.95
+    model.compile(keras.optimizers.Adam(0.01))
+    assert np.isfinite(model.fit(x, y, epochs=1, verbose=0).history["loss"]).all()
+    with pytest.raises(ValueError, match="no classifier to train: build it with classes"):
+        applications.autoencoder((8, 8, 1), **SMALL).pretrain(x, y)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "variational_autoencoder"])
+def test_images_out_of_range_are_refused(name, rng):
+    x, _ = blobs(8, rng)
+    model = getattr(applications, name)((8, 8, 1), **SMALL)
+    model.compile("adam")
+    with pytest.raises(ValueError, match="images in 0..1; received 255.0 in image 0: divide uint8 images by 255"):
+        model.fit(255 * np.ones_like(x), verbose=0)
+    holed = x.copy()
+    holed[3, 2, 2] = np.nan
+    with pytest.raises(ValueError, match="expected finite images; received nan in image 3"):
+        model.fit(holed, x, verbose=0)
+    with pytest.raises(ValueError, match="images in 0..1; received nan in image 3"):
+        model.fit(x, holed, verbose=0)
+    assert np.isfinite(model.fit(x + rng.normal(size=x.shape), x, verbose=0).history["loss"]).all()  # noisy, clean
+
+
 def test_sampling_is_the_reparameterisation():
     layer = layers.GaussianSampling(seed=1)
     mean, log_variance = np.array([[1.0, -2.0]]), np.log([[4.0, 0.25]])

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from astrokeras.layers import GaussianSampling
+from astrokeras.models.checks import check_images, range_of
 from astrokeras.models.nested import Nested, OwnLoss
 
 
@@ -15,7 +16,7 @@ class Autoencoder(Nested):
     `compile("adam")` takes the mean squared error; `fit(x)` rebuilds the input, `fit(noisy, clean)` learns to remove
     noise. With a `classifier` the latent vector also has to tell the class, which keeps classes apart in the latent
     space: the outputs are then a dict of `image` and `class`, and `fit` takes the class numbers as `y`, or a dict of
-    both.
+    both. `pretrain(x, classes)` trains encoder and classifier alone, before `fit`.
 
     Args:
         encoder: functional, from images to `(batch, latent)`, or to a map.
@@ -69,6 +70,43 @@ class Autoencoder(Nested):
                 loss = {"image": "mse", "class": "sparse_categorical_crossentropy"}
                 kwargs.setdefault("loss_weights", {"image": 1.0, "class": self.class_weight})
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def pretrain(self, x, y, optimizer="adam", **options) -> keras.callbacks.History:
+        """Train the encoder and the classifier to tell classes; a `fit` that follows starts from this encoder.
+
+        Args:
+            x: images `(count, ..., channels)`.
+            y: class numbers `(count,)`.
+            optimizer: as of `keras.Model.compile`.
+            **options: of `keras.Model.fit`, such as `epochs` and `batch_size`.
+
+        Returns:
+            Loss and accuracy of each epoch.
+
+        Raises:
+            ValueError: if there is no classifier.
+
+        Reference:
+            The course's practical work on auto-encoders, last question.
+
+        Example:
+            >>> import numpy as np, astrokeras
+            >>> model = astrokeras.applications.autoencoder(filters=(2, 2), units=(8,), classes=10)
+            >>> sorted(model.pretrain(np.zeros((4, 28, 28, 1)), np.arange(4), verbose=0).history)
+            ['accuracy', 'loss']
+        """
+        if self.classifier is None:
+            raise ValueError(f"{self.name} has no classifier to train: build it with classes.")
+        network = keras.Model(self.encoder.inputs, self.classifier(self.encoder.outputs[0]), name=f"{self.name}_classes")
+        network.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return network.fit(x, y, **options)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Train, as `keras.Model.fit` does; arrays are checked first."""
+        check_images(x, None, self.name)
+        clean = y.get("image") if isinstance(y, dict) else y if self.classifier is None else None
+        check_images(x if clean is None else clean, range_of(self.decoder), self.name)
+        return super().fit(x, y, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Compare with the target, or with the input where there is none."""
@@ -154,6 +192,12 @@ class VariationalAutoencoder(OwnLoss):
     def latent(self) -> int:
         """Number of latent variables."""
         return self.decoder.input_shape[-1]
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Train, as `keras.Model.fit` does; arrays are checked first."""
+        check_images(x, None, self.name)
+        check_images(x if y is None else y, range_of(self.decoder), self.name)
+        return super().fit(x, y, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return reconstruction plus beta times divergence, the mean over the batch."""
