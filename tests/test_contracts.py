@@ -116,6 +116,12 @@ METRICS = {"ConfusionMatrix": {"classes": 3}}
 CALLBACKS = {
     "CheckInputs": lambda x, y: callbacks.CheckInputs(x, y),
     "ConfusionMatrix": lambda x, y: callbacks.ConfusionMatrix(x, y, verbose=False),
+    "LatentSpace": lambda x, y: callbacks.LatentSpace(
+        x, y, encoder=keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    ),
+    "LearningRate": lambda x, y: callbacks.LearningRate(0.1, 0.01, 0.5, warmup=1),
+    "LiveLoss": lambda x, y: callbacks.LiveLoss(),
+    "Timing": lambda x, y: callbacks.Timing(len(x)),
 }
 REOPEN = """
 import glob, json, sys
@@ -152,7 +158,8 @@ def test_every_public_name_has_a_case():
     assert classes_of(layers) == set(LAYERS) | {"AddNoise", "AppendChannel", "DropClass"}  # tests/test_diffusion.py
     assert classes_of(losses, keras.losses.Loss) == set(LOSSES) | {"YoloLoss"}  # tests/test_yolo_loss.py
     assert classes_of(metrics, keras.metrics.Metric) == set(METRICS) | {"PSNR", "SSIM"}  # tests/test_generated.py
-    assert classes_of(callbacks) == set(CALLBACKS) | {"DetectionScore", "SampleImages"}  # tests of their own
+    own_tests = {"DetectionPreview", "DetectionScore", "SampleImages"}
+    assert classes_of(callbacks) == set(CALLBACKS) | own_tests
 
 
 @pytest.fixture(scope="module")

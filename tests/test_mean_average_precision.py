@@ -478,7 +478,7 @@ def run(score, epochs, *others):
 def test_callback_logs_and_prints(capsys):
     watcher = callbacks.DetectionScore(np.zeros((1, 2)), [{"boxes": [A, B], "labels": [0, 0]}], every=2, batch_size=4)
     model, history = run(watcher, 5)
-    np.testing.assert_allclose(history["val_map"], [np.nan, 0, np.nan, 0, 0.5])
+    np.testing.assert_allclose(history["val_map"], [-np.inf, 0, -np.inf, 0, 0.5])
     assert model.calls == [{"score_threshold": 0.01, "batch_size": 4}] * 3
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == "epoch 5: voc mAP@50 0.5000 (1 class, 2 objects in 1 image, 1 detection)"

@@ -35,6 +35,17 @@ def test_chain_of_a_diffusion(x, tmp_path):
     np.testing.assert_allclose(watcher.images, model.chain(2, frames=4, sampler="ddim", steps=6), atol=1e-5)
 
 
+@pytest.mark.parametrize("classes", [None, 3])
+def test_reconstructions(x, tmp_path, classes):
+    model = applications.autoencoder((8, 8, 1), filters=(4, 8), units=(8,), classes=classes)
+    model.compile("adam")
+    watcher = callbacks.SampleImages(originals=x[:5], folder=tmp_path)
+    model.fit(x, np.arange(8) % 3 if classes else None, callbacks=[watcher], verbose=0)
+    rebuilt = model.predict(x[:5], verbose=0)
+    np.testing.assert_allclose(watcher.images, rebuilt["image"] if classes else rebuilt, atol=1e-6)
+    assert np.asarray(Image.open(tmp_path / "reconstructions_epoch_0001.png").convert("L")).std() > 5
+
+
 def test_refusals(x):
     with pytest.raises(ValueError, match="every >= 1"):
         callbacks.SampleImages(every=0)

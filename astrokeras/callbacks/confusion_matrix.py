@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-
-import keras
 
 from astrokeras import judging, plots
+from astrokeras.callbacks.watcher import Watcher
 
 
-class ConfusionMatrix(keras.callbacks.Callback):
+class ConfusionMatrix(Watcher):
     """Judge the model on held-out data every few epochs; print the table, save the figure.
 
     Never judge on the images of the final test: take some of the training images away for this.
@@ -50,13 +48,9 @@ class ConfusionMatrix(keras.callbacks.Callback):
         verbose: bool = True,
         batch_size: int = 256,
     ):
-        super().__init__()
-        if every < 1:
-            raise ValueError(f"Expected every >= 1 epochs; received every={every}.")
+        super().__init__(every, folder)
         self.x = x
         self.y = y
-        self.every = every
-        self.folder = None if folder is None else Path(folder)
         self.names = names
         self.verbose = verbose
         self.batch_size = batch_size
@@ -64,14 +58,12 @@ class ConfusionMatrix(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         """Judge, print, save."""
-        last = self.params.get("epochs") == epoch + 1
-        if (epoch + 1) % self.every and not last:
+        if not self.is_due(epoch):
             return
         self.matrix = judging.judge(self.model, self.x, self.y, batch_size=self.batch_size).matrix
         title = f"epoch {epoch + 1}"
         if self.verbose:
             plots.print_table(plots.confusion_table(self.matrix, self.names, title))
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             figure = plots.confusion_matrix(self.matrix, self.names, title)
-            figure.savefig(self.folder / f"confusion_epoch_{epoch + 1:04d}.png", dpi=120)
+            self.keep(f"confusion_epoch_{epoch + 1:04d}", figure, dpi=120)

@@ -1,17 +1,18 @@
 """The mean average precision on validation images while training."""
 
+import math
 from collections.abc import Sequence
 
-import keras
-
+from astrokeras.callbacks.watcher import Watcher, check_detects
 from astrokeras.metrics import MeanAveragePrecision
 
 
-class DetectionScore(keras.callbacks.Callback):
+class DetectionScore(Watcher):
     """Score a detector on held-out images every few epochs, as `val_map` in the logs.
 
-    Give it before `ModelCheckpoint(path, monitor="val_map", mode="max", save_best_only=True)` in the list of callbacks.
-    Epochs in between have NaN, which saves no model. Never score on the images of the final test.
+    Best weights by this score: `keras.callbacks.ModelCheckpoint(path, monitor="val_map", mode="max",
+    save_best_only=True)`, behind this callback in the list. Epochs without a score have minus infinity, which any score
+    exceeds. Never score on the images of the final test.
 
     Args:
         images: as `model.detect` takes them.
@@ -59,14 +60,11 @@ class DetectionScore(keras.callbacks.Callback):
         class_names: Sequence[str] | None = None,
         verbose: bool = True,
     ):
-        super().__init__()
-        if every < 1:
-            raise ValueError(f"Expected every >= 1 epochs; received every={every}.")
+        super().__init__(every)
         MeanAveragePrecision(protocol)  # refuses an unknown one before the training
         self.images = images
         self.targets = targets
         self.protocol = protocol
-        self.every = every
         self.settings = {"score_threshold": score_threshold, "batch_size": batch_size}
         if nms_threshold is not None:
             self.settings["nms_threshold"] = nms_threshold
@@ -76,19 +74,14 @@ class DetectionScore(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None) -> None:
         """Refuse a model that cannot detect."""
-        if not callable(getattr(self.model, "detect", None)):
-            raise ValueError(
-                "Expected a model with detect(images), such as models.YoloDetector; received "
-                f"{type(self.model).__name__}."
-            )
+        check_detects(self.model)
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         """Detect, score, log, print."""
         logs = {} if logs is None else logs
         names = ("map", "map50", "map75") if self.protocol == "coco" else ("map",)
-        last = self.params.get("epochs") == epoch + 1
-        if (epoch + 1) % self.every and not last:
-            logs.update({f"val_{name}": float("nan") for name in names})
+        if not self.is_due(epoch):
+            logs.update({f"val_{name}": -math.inf for name in names})  # ModelCheckpoint never gets over a first NaN
             return
         class_names = getattr(self.model, "class_names", None) if self.class_names is None else self.class_names
         metric = MeanAveragePrecision(self.protocol, class_names=class_names)

@@ -1,17 +1,16 @@
-"""Show what a generative model makes, while it is trained."""
+"""Show the images that a model makes, while it is trained."""
 
 import os
-from pathlib import Path
-
-import keras
 
 from astrokeras import plots
+from astrokeras.callbacks.watcher import Watcher
 
 
-class SampleImages(keras.callbacks.Callback):
+class SampleImages(Watcher):
     """Make images every few epochs, always from the same seed; save them as a figure.
 
-    For a `GAN`, a `VariationalAutoencoder` or a `DiffusionModel`, or any model with `generate(count, seed=...)`.
+    For a `GAN`, a `VariationalAutoencoder` or a `DiffusionModel`, or any model with `generate(count, seed=...)`. An
+    auto-encoder, or another model from images to images, rebuilds `originals` instead.
 
     Args:
         count: number of images.
@@ -19,10 +18,13 @@ class SampleImages(keras.callbacks.Callback):
         folder: where `samples_epoch_0001.png` and so on go; `None` saves none.
         frames: of a `DiffusionModel`, pictures on the way from noise to each image; `None` shows the images alone.
         seed: of the images.
+        originals: images for the model to rebuild, `(n, ..., channels)`, drawn above what it makes of them, as
+            `reconstructions_epoch_0001.png`; `None` generates.
+        show: in a notebook, also show the figure, each in the place of the last.
         **options: of the model's `generate` (or `chain`, with `frames`), such as `sampler="ddim"` and `classes`.
 
     Attributes:
-        images: the latest, `(count, ..., channels)`, or `(count, frames, ..., channels)`.
+        images: the latest, `(count, ..., channels)`, `(count, frames, ..., channels)`, or as `originals`.
 
     Raises:
         ValueError: if `every` or `count` is below 1, or the model has no `generate` or `chain`.
@@ -45,38 +47,48 @@ class SampleImages(keras.callbacks.Callback):
         folder: str | os.PathLike | None = None,
         frames: int | None = None,
         seed: int = 0,
+        originals=None,
+        show: bool = True,
         **options,
     ):
-        super().__init__()
-        if every < 1 or count < 1:
-            raise ValueError(f"Expected every >= 1 epochs and count >= 1; received {every} and {count}.")
-        self.count, self.every, self.frames, self.seed, self.options = count, every, frames, seed, options
-        self.folder = None if folder is None else Path(folder)
+        super().__init__(every, folder, show)
+        if count < 1:
+            raise ValueError(f"Expected count >= 1; received {count}.")
+        self.count, self.frames, self.seed, self.options = count, frames, seed, options
+        self.originals = originals
         self.images = None
 
     def on_train_begin(self, logs=None) -> None:
         """Check the model before the first epoch is spent."""
+        super().on_train_begin(logs)
         wanted = "generate" if self.frames is None else "chain"
-        if not hasattr(self.model, wanted):
+        if self.originals is None and not hasattr(self.model, wanted):
             raise ValueError(
-                f"SampleImages: expected a model with {wanted}(), such as those of applications.gan and ddpm; received "
-                f"{type(self.model).__name__}."
+                f"SampleImages: expected a model with {wanted}(), such as those of applications.gan and ddpm, or "
+                f"originals=, which a model rebuilds; received {type(self.model).__name__}."
             )
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         """Make the images and save them."""
-        last = self.params.get("epochs") == epoch + 1
-        if (epoch + 1) % self.every and not last:
+        if not self.is_due(epoch):
+            return
+        if self.originals is not None:
+            self._rebuild(epoch)
             return
         if self.frames is None:
             self.images = self.model.generate(self.count, seed=self.seed, **self.options)
         else:
             self.images = self.model.chain(self.count, seed=self.seed, frames=self.frames, **self.options)
-        if self.folder is not None:
+        if self.draws:
             draw = plots.sample_grid if self.frames is None else plots.image_chain
-            self.folder.mkdir(parents=True, exist_ok=True)
-            figure = draw(self.images.clip(*self._range()))
-            figure.savefig(self.folder / f"samples_epoch_{epoch + 1:04d}.png")
+            self.keep(f"samples_epoch_{epoch + 1:04d}", draw(self.images.clip(*self._range())))
+
+    def _rebuild(self, epoch: int) -> None:
+        found = self.model.predict(self.originals, verbose=0)
+        self.images = found["image"] if isinstance(found, dict) else found  # beside the class
+        if self.draws:
+            figure = plots.reconstructions(self.originals, self.images)
+            self.keep(f"reconstructions_epoch_{epoch + 1:04d}", figure)
 
     def _range(self) -> tuple[float, float]:
         noising = getattr(self.model, "noising", None)

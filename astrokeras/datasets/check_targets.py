@@ -27,7 +27,7 @@ def check_targets(
             `(B, M, P)` physical values, `"difficult"` `(B, M)` 0..3, `"class_only"` `(B,)`.
         image_shape: `([z,] y, x, channels)` of all images, or one row for each; `None` for a size leaves it unchecked.
         classes: number of classes; with 0 all objects carry the label 0.
-        params: number of parameters of each object, P, or the `Parameter`s, so that scales are checked too.
+        params: number of parameters of each object, P, or a list of `Parameter`, so that scales are checked too.
         max_objects: refuse images with more objects than this.
         names: of the images, for the messages.
 

@@ -24,7 +24,7 @@ def morphology_features(images: np.ndarray | Sequence[np.ndarray]) -> tuple[np.n
       the middle raise it (Lotz et al. 2004, eq. 8). Not below -4.
     - `concentration`: 5 log10(r80 / r20), from the radii around the middle of light that hold 80 % and 20 % of it
       (Conselice 2003, section 3.1). A radius is that of a circle with as many pixels.
-    - `asymmetry`: sum of |I - I180| by the sum of |I| over the object and itself turned by 180 degrees around the
+    - `asymmetry`: sum of `|I - I180|` by the sum of `|I|` over the object and itself turned by 180 degrees around the
       middle of the image (Conselice 2003, section 3.2, without the background's own term): 0 to 2.
     - `ellipticity`: 1 - b / a, and `size`: sqrt(a b) by the square root of the image's area, of the second moments.
     - `area`: share of the image that the object covers.

@@ -131,7 +131,7 @@ def trained_scores(
         ValueError: if `alpha` is below 0.
 
     Reference:
-        Lochner & Bassett 2021, Astronomy and Computing 36, 100481, arXiv:2010.11202, section 3.
+        Lochner & Bassett 2021, Astronomy and Computing 36, 100481, arXiv:2010.11202.
 
     Example:
         >>> from astrokeras import discovery

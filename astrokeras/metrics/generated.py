@@ -10,7 +10,7 @@ NUMBERS_IN_A_BLOCK = 2**22  # distances held at once: 32 MB
 def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
     """Return the Frechet distance between the normal distributions that fit two sets of features.
 
-    It is |m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2)) of means and covariances: 0 for equal sets, in the square of
+    It is `|m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2))` of means and covariances: 0 for equal sets, in the square of
     the features' unit. Compare sets of one size only: few rows make it too large, by noise in the covariances. Its
     floor is the distance between two sets of real images.
 

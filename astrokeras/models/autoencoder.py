@@ -97,7 +97,8 @@ class Autoencoder(Nested):
         """
         if self.classifier is None:
             raise ValueError(f"{self.name} has no classifier to train: build it with classes.")
-        network = keras.Model(self.encoder.inputs, self.classifier(self.encoder.outputs[0]), name=f"{self.name}_classes")
+        answers = self.classifier(self.encoder.outputs[0])
+        network = keras.Model(self.encoder.inputs, answers, name=f"{self.name}_classes")
         network.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
         return network.fit(x, y, **options)
 

@@ -1,10 +1,16 @@
 """Figures: each function takes arrays and returns a matplotlib Figure (or a table); none calls show()."""
 
+from astrokeras.plots.architecture_diagram import architecture_diagram as architecture_diagram
+from astrokeras.plots.architecture_text import architecture_latex as architecture_latex
+from astrokeras.plots.architecture_text import architecture_table as architecture_table
+from astrokeras.plots.augmentation_mosaic import augmentation_mosaic as augmentation_mosaic
 from astrokeras.plots.box_statistics import box_statistics as box_statistics
 from astrokeras.plots.confusion_matrix import confusion_matrix as confusion_matrix
 from astrokeras.plots.confusion_matrix import confusion_table as confusion_table
 from astrokeras.plots.confusion_matrix import margins as margins
 from astrokeras.plots.detections import detections as detections
+from astrokeras.plots.feature_maps import feature_maps as feature_maps
+from astrokeras.plots.feature_maps import filters as filters
 from astrokeras.plots.image_grid import image_grid as image_grid
 from astrokeras.plots.image_rows import image_chain as image_chain
 from astrokeras.plots.image_rows import image_rows as image_rows
@@ -20,12 +26,18 @@ from astrokeras.plots.latent import polar_latent_grid as polar_latent_grid
 from astrokeras.plots.latent import polar_latent_map as polar_latent_map
 from astrokeras.plots.layer_table import describe_layer as describe_layer
 from astrokeras.plots.layer_table import layer_table as layer_table
+from astrokeras.plots.occlusion import occlusion as occlusion
+from astrokeras.plots.occlusion import occlusion_animation as occlusion_animation
 from astrokeras.plots.precision_recall import precision_recall as precision_recall
 from astrokeras.plots.print_table import print_table as print_table
+from astrokeras.plots.prior_sizes import prior_sizes as prior_sizes
+from astrokeras.plots.reliability import reliability as reliability
 from astrokeras.plots.residuals import residual_table as residual_table
 from astrokeras.plots.residuals import residuals as residuals
+from astrokeras.plots.suppression_steps import suppression_steps as suppression_steps
 from astrokeras.plots.survey import predicted_against_true as predicted_against_true
 from astrokeras.plots.survey import recovery as recovery
 from astrokeras.plots.survey import recovery_by_flux as recovery_by_flux
 from astrokeras.plots.survey import recovery_table as recovery_table
 from astrokeras.plots.survey import sources_on_image as sources_on_image
+from astrokeras.plots.training_curves import training_curves as training_curves

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrokeras.plots.blank import blank_figure, names_of
+from astrokeras.plots.style import colours_of, plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,14 +53,14 @@ def box_statistics(
     figure = blank_figure(13, max(4.0, 0.24 * len(names) + 1))
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.1, 1, 1.3))
     figure.suptitle(f"{title}{', ' if title else ''}{len(objects)} images, {len(labels)} objects")
-    colours = [f"C{i % 10}" for i in range(len(names))]
+    colours = colours_of(len(names))
     _draw_classes(left, names, colours, labels, difficult)
     _draw_crowding(middle, np.array([len(one["labels"]) for one in objects]))
     _draw_sizes(figure, right, boxes[:, dims:] - boxes[:, :dims], labels, colours, priors)
     return figure
 
 
-def _draw_classes(axes, names: list[str], colours: list[str], labels: np.ndarray, difficult: np.ndarray) -> None:
+def _draw_classes(axes, names: list[str], colours: np.ndarray, labels: np.ndarray, difficult: np.ndarray) -> None:
     groups = [labels[(labels >= 0) & which] for which in (~difficult, difficult)]
     plain, hard = (np.bincount(group, minlength=len(names)) for group in groups)
     places = np.arange(len(names))
@@ -86,7 +87,7 @@ def _draw_crowding(axes, counts: np.ndarray) -> None:
     axes.set_title("objects per image", fontsize=10)
 
 
-def _draw_sizes(figure, axes, sizes: np.ndarray, labels: np.ndarray, colours: list[str], priors: np.ndarray) -> None:
+def _draw_sizes(figure, axes, sizes: np.ndarray, labels: np.ndarray, colours: np.ndarray, priors: np.ndarray) -> None:
     """Draw a point for each box in the colour of its class, or counts where there are too many."""
     axes.set(xlabel="width (pixels)", title="sizes of the boxes", xscale="log")
     axes.title.set_fontsize(10)
@@ -105,24 +106,16 @@ def _draw_sizes(figure, axes, sizes: np.ndarray, labels: np.ndarray, colours: li
             figure.colorbar(shown, ax=axes, label="objects")
         else:
             order = np.random.default_rng(0).permutation(len(sizes))  # no class on top of the others
-            chosen = np.array([*colours, "0.5"])[labels[order].clip(-1)]
+            chosen = np.array([*colours, (0.5, 0.5, 0.5)])[labels[order].clip(-1)]
             axes.scatter(*sizes[order, :2].T, s=9, c=chosen, alpha=0.5, linewidths=0)
         axes.plot(*priors[:, :2].T, "P", color="black", markeredgecolor="white", markersize=10, label="priors")
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.yaxis)
     if len(priors):
         axes.legend(loc="upper left", framealpha=0.9)
-    _plain_ticks(axes.xaxis)
+    plain_ticks(axes.xaxis)
 
 
 def _edges(sizes: np.ndarray) -> np.ndarray:
     """Return edges of bins that grow with the size; whole numbers where the sizes are, lest some bins stay empty."""
     edges = np.geomspace(sizes.min() / 1.01, sizes.max() * 1.01, 41)
     return edges if (sizes % 1).any() else np.unique([np.floor(edges[0]), *np.round(edges), np.ceil(edges[-1])]) + 0.5
-
-
-def _plain_ticks(axis) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())

@@ -194,7 +194,7 @@ def _draw(images: np.ndarray, row_names, column_names, title: str, size: float, 
     sheet = sheet.reshape(rows * tall, columns * wide, channels)[: rows * tall - gap, : columns * wide - gap]
 
     inch = size / max(height, width)
-    side = 0.1 + (0.09 * max(len(str(name)) for name in row_names) if row_names is not None else 0)
+    side = 0.15 + (0.1 * max(len(str(name)) for name in row_names) if row_names is not None else 0)
     head = 0.1 + 0.3 * bool(title) + 0.25 * (column_names is not None)
     figure = blank_figure(inch * sheet.shape[1] + side, inch * sheet.shape[0] + head)
     axes = figure.add_subplot()

@@ -9,6 +9,7 @@ import rich.table
 
 from astrokeras import metrics
 from astrokeras.plots.blank import blank_figure, names_of, slanted
+from astrokeras.plots.style import GREEN, SKY, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,9 +76,9 @@ def label_scores(
     figure = blank_figure(max(5.0, 0.35 * count + 2), 3.6)
     axes = figure.add_subplot()
     places = np.arange(count)
-    axes.bar(places, found["F1"], color="#9ecae1", label="F1")
-    axes.plot(places, found["precision"], "v", color="#d95f0e", markersize=5, label="precision")
-    axes.plot(places, found["recall"], "^", color="#31a354", markersize=5, label="recall")
+    axes.bar(places, found["F1"], color=SKY, label="F1")
+    axes.plot(places, found["precision"], "v", color=VERMILION, markersize=5, label="precision")
+    axes.plot(places, found["recall"], "^", color=GREEN, markersize=5, label="recall")
     axes.set_xticks(places, names, **slanted(names))
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("label")

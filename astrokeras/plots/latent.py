@@ -8,6 +8,7 @@ import numpy as np
 
 from astrokeras.plots.blank import blank_figure, names_of
 from astrokeras.plots.image_rows import image_rows
+from astrokeras.plots.style import colours_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ def latent_scatter(
     names = names_of(names, int(labels.max()) + 1)
     if len(names) <= labels.max():
         raise ValueError(f"Expected at least {int(labels.max()) + 1} names; received {len(names)}.")
-    colours = _colours(len(names))
+    colours = colours_of(len(names))
     order = np.random.default_rng(0).permutation(len(points))  # no class lies on top of the others
     axes.scatter(points[order, 0], points[order, 1], s=point, c=colours[labels[order]], linewidths=0)
     _name_classes(axes, points, labels, names, colours)
@@ -223,14 +224,6 @@ def _two_components(latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centred = latent - latent.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred)
     return centred @ vectors[:, :-3:-1], values[:-3:-1] / max(values.sum(), np.finfo(float).tiny)
-
-
-def _colours(count: int) -> np.ndarray:
-    import matplotlib
-
-    if count <= 20:
-        return np.array(matplotlib.colormaps["tab10" if count <= 10 else "tab20"].colors)
-    return matplotlib.colormaps["turbo"](np.linspace(0, 1, count))[:, :3]
 
 
 def _name_classes(axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str], colours: np.ndarray) -> None:

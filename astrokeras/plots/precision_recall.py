@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrokeras.plots.blank import blank_figure, names_of
+from astrokeras.plots.style import colours_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,8 +42,6 @@ def precision_recall(result: "AveragePrecision", title: str = "") -> "Figure":
         >>> len(plots.precision_recall(metric.result()).axes)
         1
     """
-    from matplotlib import colormaps
-
     values = result.per_threshold[0] if len(result.per_threshold) else np.zeros(0)
     ranked = np.argsort(-values, kind="stable")
     ranked = ranked[np.isfinite(values[ranked])]
@@ -55,9 +54,11 @@ def precision_recall(result: "AveragePrecision", title: str = "") -> "Figure":
     figure = blank_figure(6.4 if few else 6.3 + 3.6 * panels, 4.4 if few else max(4.8, 0.14 * rows + 0.8))
     axes, *rest = figure.subplots(1, 1 + panels, squeeze=False, width_ratios=[1.6] + [1] * panels)[0]
     if few:
-        coloured = {label: colormaps["tab10"](label % 10) for label in ranked}
+        coloured = dict(zip(np.sort(ranked), colours_of(len(ranked)), strict=True))
     else:
-        best, worst = colormaps["summer"], colormaps["autumn"]
+        from matplotlib import colormaps
+
+        best, worst = colormaps["winter"], colormaps["autumn"]
         coloured = {label: best(place / ENDS) for place, label in enumerate(ranked[:ENDS])}
         coloured |= {label: worst(place / ENDS) for place, label in enumerate(ranked[: -ENDS - 1 : -1])}
     for label in ranked[::-1]:

@@ -8,6 +8,7 @@ import rich.box
 import rich.table
 
 from astrokeras.plots.blank import blank_figure, names_of
+from astrokeras.plots.style import SKY, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,15 +88,15 @@ def residuals(truth: np.ndarray, prediction: np.ndarray, title: str = "") -> "Fi
     left.set(xlabel="true", ylabel="predicted", aspect="equal")
     spread = max(float(np.ptp(error[known])), 1e-3 * float(np.abs(both).max()), 1e-9)
     centre = (error[known].max() + error[known].min()) / 2
-    middle.hist(error[known], bins=80, range=(centre - 0.55 * spread, centre + 0.55 * spread), color="#9ecae1")
-    middle.axvline(error[known].mean(), color="#d95f0e", label=f"bias {error[known].mean():.3g}")
+    middle.hist(error[known], bins=80, range=(centre - 0.55 * spread, centre + 0.55 * spread), color=SKY)
+    middle.axvline(error[known].mean(), color=VERMILION, label=f"bias {error[known].mean():.3g}")
     middle.set(xlabel="predicted - true", ylabel="number", yscale="log", title=f"scatter {error[known].std():.3g}")
     middle.legend()
     if several:
         places = np.arange(truth.shape[1])
         mean, scatter = np.nanmean(error, axis=0), np.nanstd(error, axis=0)
-        right[0].fill_between(places, mean - scatter, mean + scatter, color="#9ecae1", label="scatter")
-        right[0].plot(places, mean, color="#d95f0e", label="bias")
+        right[0].fill_between(places, mean - scatter, mean + scatter, color=SKY, label="scatter")
+        right[0].plot(places, mean, color=VERMILION, label="bias")
         right[0].axhline(0, color="black", linewidth=0.8)
         right[0].set(xlabel="output", ylabel="predicted - true")
         right[0].legend()

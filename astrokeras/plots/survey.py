@@ -8,11 +8,12 @@ import rich.box
 import rich.table
 
 from astrokeras.plots.blank import blank_figure
+from astrokeras.plots.style import BLUE, SKY, VERMILION, YELLOW
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MATCHED, FALSE, MISSED = "#1a9850", "#d73027", "#fdae61"
+MATCHED, FALSE, MISSED = SKY, VERMILION, YELLOW
 MANY = 400  # sources beyond which lines and crosses are thin
 
 
@@ -131,8 +132,8 @@ def recovery(result: Mapping[str, np.ndarray], unit: str = "Jy", title: str = ""
     figure = blank_figure(6.4, 7.2)
     shares, counts, ratios = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1.2])
     for name, colour, said in (
-        ("completeness", "#2166ac", "completeness (true flux)"),
-        ("purity", "#b2182b", "purity (found flux)"),
+        ("completeness", BLUE, "completeness (true flux)"),
+        ("purity", VERMILION, "purity (found flux)"),
     ):
         known = np.isfinite(result[name])
         shares.fill_between(
@@ -146,7 +147,7 @@ def recovery(result: Mapping[str, np.ndarray], unit: str = "Jy", title: str = ""
         shares.plot(middle[known], result[name][known], "o-", color=colour, markersize=4, label=said)
     shares.set(ylim=(-0.03, 1.03), ylabel="fraction")
     shares.legend(loc="best", fontsize=8)
-    for name, colour in (("true", "#2166ac"), ("found", "#b2182b")):
+    for name, colour in (("true", BLUE), ("found", VERMILION)):
         counts.stairs(result[name], edges, color=colour, label=name)
     counts.set(ylabel="number", yscale="symlog")
     counts.legend(fontsize=8)
@@ -338,7 +339,7 @@ def _cloud(axes, x: np.ndarray, y: np.ndarray, wide: bool) -> None:
         edges = np.geomspace(low, high, 81) if wide else np.linspace(low, high, 81)
         axes.hist2d(x, y, bins=[edges, edges], norm=LogNorm(), cmap="viridis")
     else:
-        axes.plot(x, y, ".", color="#2166ac", markersize=3 if len(x) > 200 else 5, alpha=0.6)
+        axes.plot(x, y, ".", color=BLUE, markersize=3 if len(x) > 200 else 5, alpha=0.6)
     axes.plot([low, high], [low, high], color="black", linewidth=0.8)
 
 
