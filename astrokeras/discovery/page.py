@@ -239,6 +239,7 @@ def rating_page(recommender: Recommender, images: ObjectImages) -> "Blocks":
 
         outputs = [view, shown, card, message, panel, progress, by]
         settings = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+        settings |= {"concurrency_id": "page", "concurrency_limit": 1}  # a slow answer never undoes a later click
 
         def on(event: Callable, action: Callable, *inputs) -> None:
             event(functools.partial(_step, page, action), [view, shown, *inputs], **settings)
