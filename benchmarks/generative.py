@@ -62,6 +62,33 @@ def figures(sets: dict[str, np.ndarray], train: np.ndarray, folder: Path) -> Non
     plots.image_chain(chains.clip(0, 1)).savefig(folder / "ddpm_mnist_chain.png", dpi=70)
 
 
+def latent_figures(train: np.ndarray, test: np.ndarray, labels: np.ndarray, folder: Path) -> None:
+    """Draw the latent spaces: where test images lie, what stands at each place, and what is rebuilt; PCA beside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model, pca = applications.autoencoder(weights="mnist"), PrincipalComponents(train, 2)
+    latent = model.encoder.predict(test, verbose=0)
+    radii = {"smallest": 1.0, "largest": round(float(np.quantile(np.hypot(*latent.T), 0.9)))}
+    grid = model.decoder.predict(plots.polar_latent_grid(8, 60, **radii), verbose=0)
+    generative = applications.variational_autoencoder(weights="mnist")
+    plane = np.zeros((400, generative.latent), "float32")
+    plane[:, :2] = plots.gaussian_latent_grid(20)
+    rows = {
+        "given": test[:12],
+        "auto-encoder": model.predict(test[:12], verbose=0),
+        "2 components": pca.decode(pca.encode(test[:12])).clip(0, 1),
+        "variational, 8": generative.decoder.predict(generative.encode(test[:12]), verbose=0),
+    }
+    drawn = {
+        "autoencoder_mnist_latent": plots.latent_scatter(latent, labels, title="Auto-encoder, 2 latent variables"),
+        "pca_mnist_latent": plots.latent_scatter(pca.encode(test), labels, title="2 principal components"),
+        "autoencoder_mnist_polar": plots.polar_latent_map(grid, 8, **radii),
+        "variational_autoencoder_mnist_plane": plots.latent_map(generative.decoder.predict(plane, verbose=0)),
+        "autoencoder_mnist_rebuilt": plots.image_rows(list(rows.values()), list(rows)),
+    }
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.png", dpi=70)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="mnist.npz")
@@ -76,7 +103,7 @@ def main() -> None:
     steps = ancestral(options.ancestral, options.scratch)
     if options.sample_only:
         return
-    (train, _), (test, _) = astrokeras.datasets.mnist(options.data)
+    (train, _), (test, labels) = astrokeras.datasets.mnist(options.data)
     train, test = train.astype("float32") / 255, test.astype("float32") / 255
     random = np.random.default_rng(0)
     some = train[random.choice(len(train), count, replace=False)]
@@ -98,6 +125,7 @@ def main() -> None:
     body += f"2 principal components: {plain:.4f}."
     if options.figures:
         figures(sets, train, options.figures)
+        latent_figures(train, test, labels, options.figures)
     from machine import write
 
     command = f"python benchmarks/generative.py mnist.npz --samples {count} --ancestral {len(steps)}"

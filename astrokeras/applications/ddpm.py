@@ -16,7 +16,7 @@ def ddpm(
     *,
     schedule: str = "cosine",
     steps: int = 1000,
-    target: str = "noise",
+    target: str = "velocity",
     time: str = "embedding",
     filters: Sequence[int] = (16, 32, 64),
     attention: bool = True,
@@ -35,7 +35,8 @@ def ddpm(
         classes: number of classes of a conditional model; `None` for none.
         schedule: `"linear"`, `"cosine"` or `"signal_rate"`, as of `schedules.noise_schedule`.
         steps: of the diffusion.
-        target: what the network guesses: `"noise"`, `"velocity"` or `"image"`.
+        target: what the network guesses: `"velocity"`, with which few steps of DDIM come closer to the data; `"noise"`,
+            as Ho et al.; or `"image"`.
         time: how the network is told the step: `"embedding"`, in each block; `"channel"`, the noise rate as one more
             channel of the image; `"blind"`, not at all.
         filters: of the U-Net, from the full size down.
@@ -50,7 +51,8 @@ def ddpm(
         ValueError: if an argument is out of range, or the sides cannot be halved so often.
 
     Reference:
-        Ho, Jain & Abbeel 2020, arXiv:2006.11239; the course's MNIST_diffusion notebook (which is `"blind"`).
+        Ho, Jain & Abbeel 2020, arXiv:2006.11239, whose choices are `schedule="linear", target="noise"`; Salimans & Ho
+        2022, arXiv:2202.00512, for the velocity; the course's MNIST_diffusion notebook (which is `"blind"`).
 
     Example:
         >>> import numpy as np, astrokeras
@@ -151,5 +153,6 @@ def ddpm_cats(
         >>> model.schedule.steps, model.network.input_shape
         (200, (None, 16, 16, 4))
     """
-    usual = {"schedule": "signal_rate", "steps": 200, "time": "channel", "value_range": (-1, 1), "name": "ddpm_cats"}
+    usual = {"schedule": "signal_rate", "steps": 200, "target": "noise", "time": "channel", "value_range": (-1, 1)}
+    usual["name"] = "ddpm_cats"
     return ddpm(input_shape, classes, filters=filters, **usual | options)
