@@ -17,7 +17,9 @@ from astrokeras import layers as layers
 from astrokeras import losses as losses
 from astrokeras import metrics as metrics
 from astrokeras import models as models
+from astrokeras import quantization as quantization
 from astrokeras.cost import cost as cost
+from astrokeras.export import export as export
 from astrokeras.parameters import Parameter as Parameter
 
 __version__ = "0.1.0"
@@ -47,7 +49,8 @@ _NAMES = {
     "read_card": "saving",
     "save_model": "saving",
 }
-__all__ = sorted(["layers", "losses", "metrics", "models", "cost", "Parameter", *_ROOMS, *_NAMES])
+_HERE = ("layers", "losses", "metrics", "models", "quantization", "cost", "export", "Parameter")
+__all__ = sorted([*_HERE, *_ROOMS, *_NAMES])
 
 
 def __getattr__(name: str):

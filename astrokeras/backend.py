@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib.util
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -223,3 +224,50 @@ def gradient(function, x, *, compiled: bool = False) -> Any:
 
     x = keras.ops.convert_to_tensor(x).clone().detach().requires_grad_(True)
     return torch.autograd.grad(function(x), x, create_graph=torch.is_grad_enabled())[0]
+
+
+def litert_int8(folder: str, examples, keep) -> bytes:
+    """Convert a SavedModel to LiteRT with 8-bit weights and activations, with TensorFlow's converter.
+
+    Args:
+        folder: of the SavedModel.
+        examples: inputs of the model to calibrate with, `(n, ...)`, float32.
+        keep: function of a tensor's name; where it is true, the operation stays in float32.
+
+    Returns:
+        What belongs in a `.tflite` file.
+
+    Raises:
+        ValueError: if the Keras backend is not TensorFlow.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from astrokeras import backend
+        >>> if keras.config.backend() == "tensorflow":
+        ...     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3)])
+        ...     model.export("folder", format="tf_saved_model", verbose=False)
+        ...     content = backend.litert_int8("folder", np.zeros((1, 4, 4, 1), "float32"), lambda name: False)
+        ...     assert content[4:8] == b"TFL3"
+    """
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(f"Expected TensorFlow as the Keras backend; it is {keras.config.backend()}.")
+    import tensorflow as tf
+
+    def quantizer(count, **options):
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([examples[i : i + 1]] for i in range(count))
+        options = tf.lite.experimental.QuantizationDebugOptions(**options)
+        dataset = converter.representative_dataset
+        return tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=dataset, debug_options=options
+        )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that TensorFlow's interpreter, which the quantizer uses, has moved
+        names = [
+            tensor["name"]
+            for tensor in tf.lite.Interpreter(model_content=quantizer(1).calibrated_model).get_tensor_details()
+        ]
+        kept = [name for name in dict.fromkeys(names) if keep(name)]
+        return quantizer(len(examples), denylisted_nodes=kept).get_nondebug_quantized_model()

@@ -23,6 +23,7 @@ PACKAGES = (
     "astropy",
     "matplotlib",
 )
+BFLOAT16_UNITS = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}  # flag of the processor -> name
 
 
 def configure(precision: str = "auto", seed: int | None = None) -> str:
@@ -66,8 +67,8 @@ def report() -> dict[str, str]:
     Returns:
         `backend`, `devices`, `precision` (the policy in force), `precision "auto"` (what
         `configure("auto")` would choose), `xla "auto"` (whether Keras's `jit_compile="auto"` compiles
-        with XLA here), `python`, the versions of the packages, and `gpu` with the likely reason where
-        none is seen.
+        with XLA here), `bfloat16 on the CPU` (whether the processor computes in it, and what to do),
+        `gpu` with the likely reason where none is seen, `python`, and the versions of the packages.
 
     Example:
         >>> import astrokeras
@@ -81,6 +82,7 @@ def report() -> dict[str, str]:
         "precision": keras.config.dtype_policy().name,
         'precision "auto"': "mixed_float16" if gpu else "float32",
         'xla "auto"': "on" if _auto_compiles() else "off",
+        "bfloat16 on the CPU": _bfloat16_advice(bfloat16_units(), gpu),
         "gpu": "seen" if gpu else missing_gpu_reason(),
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
@@ -103,6 +105,32 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def bfloat16_units(cpuinfo: str | os.PathLike = "/proc/cpuinfo") -> list[str]:
+    """Name the units of this processor that multiply in bfloat16; without one it is slower there than in float32.
+
+    Args:
+        cpuinfo: where Linux tells the processor's flags; no such file counts as no such unit.
+
+    Example:
+        >>> from astrokeras import runtime
+        >>> runtime.bfloat16_units("no such file")
+        []
+    """
+    try:
+        with open(cpuinfo) as lines:
+            flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    except OSError:
+        return []
+    return [name for flag, name in BFLOAT16_UNITS.items() if flag in flags]
+
+
+def _bfloat16_advice(units: list[str], gpu: bool) -> str:
+    if not units:
+        return "not seen (no AVX512-BF16, no AMX): stay with float32 there"
+    use = "" if gpu else ": configure('mixed_bfloat16') may be faster than float32; time both, auto stays with float32"
+    return " and ".join(units) + use
 
 
 def missing_gpu_reason(driver: bool | None = None, built_for_gpu: bool | None = None) -> str:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import keras
 
 from astrokeras import runtime
@@ -124,8 +125,9 @@ def read_card(path: str | os.PathLike) -> dict:
 def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
     """Load a `.keras` file, with Keras's safe mode on.
 
-    A model that computes in mixed_float16 gets that policy and its loss scaling back whatever the
-    policy of the session is (`keras.models.load_model` drops the loss scaling in a float32 session).
+    A model that computes in mixed_float16 gets its loss scaling back as it was, dynamic, fixed or none,
+    whatever the policy of the session is (`keras.models.load_model` drops dynamic scaling in a float32
+    session, and refuses a fixed one in a session of mixed_float16).
 
     Args:
         path: a `.keras` file.
@@ -149,8 +151,8 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
     path = Path(path)
     card, config = _read_archive(path)
     policy = keras.config.dtype_policy()
-    if '"mixed_float16"' in config:
-        keras.config.set_dtype_policy("mixed_float16")
+    if '"mixed_float16"' in config:  # a functional model has the policy of the session that builds it
+        keras.config.set_dtype_policy("mixed_float16" if _scales_its_loss(path) else "float32")
     try:
         return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Keras raises many kinds; the user gets one sentence and the cause behind it
@@ -163,6 +165,12 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
         ) from error
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _scales_its_loss(path: Path) -> bool:
+    """Whether the optimizer of a model in float16 was wrapped; yes where the file has no optimizer."""
+    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as member, h5py.File(member) as file:
+        return "inner_optimizer" in file.get("optimizer", ["inner_optimizer"])
 
 
 def _read_archive(path: Path) -> tuple[dict, str]:

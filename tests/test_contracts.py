@@ -116,11 +116,13 @@ METRICS = {"ConfusionMatrix": {"classes": 3}}
 CALLBACKS = {
     "CheckInputs": lambda x, y: callbacks.CheckInputs(x, y),
     "ConfusionMatrix": lambda x, y: callbacks.ConfusionMatrix(x, y, verbose=False),
+    "Cost": lambda x, y: callbacks.Cost(len(x), watts=50, carbon_intensity=400),
     "LatentSpace": lambda x, y: callbacks.LatentSpace(
         x, y, encoder=keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     ),
     "LearningRate": lambda x, y: callbacks.LearningRate(0.1, 0.01, 0.5, warmup=1),
     "LiveLoss": lambda x, y: callbacks.LiveLoss(),
+    "NonFinite": lambda x, y: callbacks.NonFinite(x),
     "Timing": lambda x, y: callbacks.Timing(len(x)),
 }
 REOPEN = """

@@ -36,6 +36,8 @@ ROOMS = [
     "judging",
     "callbacks",
     "explain",
+    "export",
+    "quantization",
     "training",
     "demo",
     "cianna",
@@ -57,6 +59,10 @@ INSIDE_FUNCTIONS = {
     "distributed",
     "gradio",
     "onnx",
+    "onnxruntime",
+    "tf2onnx",
+    "ai_edge_litert",
+    "openvino",
     "PIL",
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -38,6 +38,25 @@ def test_report_agrees_with_keras():
     assert report["devices"] == ", ".join(backend.devices())
 
 
+@pytest.mark.parametrize(
+    ("flags", "units", "words"),
+    [
+        ("fpu sse2 avx512_bf16 amx_bf16", ["AVX512-BF16", "AMX"], "AVX512-BF16 and AMX: configure('mixed_bfloat16')"),
+        ("fpu avx512_bf16", ["AVX512-BF16"], "time both"),
+        ("fpu avx512f amx_int8", [], "stay with float32"),
+    ],
+)
+def test_bfloat16_units(flags, units, words, tmp_path, monkeypatch):
+    told = tmp_path / "cpuinfo"
+    told.write_text(f"processor\t: 0\nmodel name\t: avx512_bf16 in a name\nflags\t\t: {flags}\nbugs\t: none\n")
+    assert runtime.bfloat16_units(told) == units
+    monkeypatch.setattr(backend, "has_gpu", lambda: False)
+    monkeypatch.setattr(runtime, "bfloat16_units", lambda: units)
+    assert words in runtime.report()["bfloat16 on the CPU"]
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    assert "configure" not in runtime.report()["bfloat16 on the CPU"]
+
+
 def test_the_reason_for_a_missing_gpu(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

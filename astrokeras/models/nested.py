@@ -1,21 +1,30 @@
-"""Models that are made of named networks, and those whose loss is their own."""
+"""Models that are compiled their own way, those made of named networks, and those whose loss is their own."""
 
 import keras
 
 
-class Nested(keras.Model):
-    """A functional model with networks among its arguments, saved by their configs.
+class Recompiled(keras.Model):
+    """A model with a `compile` of its own, which a file restores together with its loss scaling."""
 
-    A class names these arguments in `networks` and keeps each as an attribute of that name.
-    """
-
-    networks: tuple[str, ...] = ()
+    def get_compile_config(self):
+        """Return what `compile` was called with."""
+        config = super().get_compile_config()
+        return config and config | {"auto_scale_loss": isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)}
 
     def compile_from_config(self, config):
         """Compile as the file says, with the optimizer's state to come."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+
+
+class Nested(Recompiled):
+    """A functional model with networks among its arguments, saved by their configs.
+
+    A class names these arguments in `networks` and keeps each as an attribute of that name.
+    """
+
+    networks: tuple[str, ...] = ()
 
     def get_config(self):
         """Return the networks, the name and the precision; a class adds its other arguments."""

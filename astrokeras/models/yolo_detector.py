@@ -14,6 +14,7 @@ from astrokeras.datasets import check_targets
 from astrokeras.detections import Detections
 from astrokeras.layers import YoloHead
 from astrokeras.losses import YoloSettings, pack_targets, yolo_loss
+from astrokeras.models.nested import Recompiled
 from astrokeras.parameters import Parameter
 
 _WATCHED = {  # metric -> (sum of this term, per sum of that term)
@@ -25,7 +26,7 @@ PARTS = ("position", "size", "probability", "objectness", "classes", "params")
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
-class YoloDetector(keras.Model):
+class YoloDetector(Recompiled):
     """A functional model that ends in a `YoloHead`: `fit` takes boxes, `detect` gives them.
 
     `compile(optimizer)` is enough: the loss is `losses.YoloLoss` with the settings given here. `fit` takes images and a
@@ -132,12 +133,6 @@ class YoloDetector(keras.Model):
                 f"loss={loss!r}: give its settings to the application or to Network.yolo."
             )
         super().compile(optimizer=optimizer, **kwargs)
-
-    def compile_from_config(self, config):
-        """Compile as the file says, with the optimizer's state to come."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
         """Train, as `keras.Model.fit` does; targets given as arrays are checked first."""

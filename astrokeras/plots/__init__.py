@@ -1,5 +1,7 @@
 """Figures: each function takes arrays and returns a matplotlib Figure (or a table); none calls show()."""
 
+from astrokeras.plots.accuracy_against_cost import accuracy_against_cost as accuracy_against_cost
+from astrokeras.plots.accuracy_by_bits import accuracy_by_bits as accuracy_by_bits
 from astrokeras.plots.architecture_diagram import architecture_diagram as architecture_diagram
 from astrokeras.plots.architecture_text import architecture_latex as architecture_latex
 from astrokeras.plots.architecture_text import architecture_table as architecture_table
