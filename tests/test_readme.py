@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
@@ -27,26 +25,6 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     assert (tmp_path / "my_digits.keras").is_file()
 
 
-def test_python_blocks_of_the_survey_pages_run(tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
-    monkeypatch.chdir(tmp_path)
-    for page in ("survey.md", "cluster.md"):  # the second one goes on with the files of the first
-        namespace = {}
-        text = (Path(__file__).parent.parent / "docs" / page).read_text()
-        for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
-            exec(compile(block, page, "exec"), namespace)
-    assert (tmp_path / "submission.txt").is_file()
-
-
-def test_python_blocks_of_the_discovery_page_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    text, namespace = (Path(__file__).parent.parent / "docs" / "discovery.md").read_text(), {}
-    found = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    assert found
-    for block in found:
-        exec(compile(block, "discovery.md", "exec"), namespace)
-
-
 def test_commands_in_the_readme_exist():
     from astrokeras.cli import _parser
 
@@ -55,3 +33,18 @@ def test_commands_in_the_readme_exist():
     for line in lines:
         arguments = line.partition("#")[0].split()[1:]
         assert _parser().parse_args(arguments).run
+
+
+def test_the_table_has_every_application_with_its_weights():
+    from astrokeras import applications, weights
+
+    rows = {}
+    for line in README.splitlines():
+        cells = line.strip("| ").split(" | ")
+        if len(cells) == 3 and line.startswith("| `"):
+            names = re.findall(r"`(\w+)`", cells[0])
+            rows |= {name: re.findall(r"`\"(\w+)\"`", cells[2]) for name in names}
+            listed = re.findall(r"`(\w+)`", cells[1])
+            rows |= {name: [] for name in listed if name.startswith(f"{names[0]}_")}
+    built = {name for name in vars(applications) if not name.startswith("_") and name != "decode_predictions"}
+    assert rows == {name: weights.names(name) for name in built if callable(getattr(applications, name))}

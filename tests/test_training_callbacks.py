@@ -223,7 +223,8 @@ def test_learning_rate_of_each_epoch():
     assert weight(again) == pytest.approx(-law(4) - law(5), rel=1e-5) and len(history["learning_rate"]) == 2
 
 
-def test_learning_rate_is_that_of_cianna(capsys):
+def test_learning_rate_is_that_of_cianna(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # CIANNA's calls note their losses in a file
     cianna.init([4], 1, 3, network=7, no_logo=1)
     cianna.dense(3, activation="SMAX", network=7)
     for name in ("TRAIN", "VALID"):
