@@ -8,7 +8,8 @@ import pytest
 
 import astrokeras
 from astrokeras import Network, boxes
-from astrokeras.export import Exported, checked_path, float32_clone, needed, plain_model, write
+from astrokeras.export import Exported, float32_clone, plain_model
+from astrokeras.export.writing import checked_path, needed, write
 from tests.spots import spot_detector, spots
 
 on_tensorflow = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="exports from TensorFlow")
@@ -158,7 +159,7 @@ def test_a_failed_export_leaves_what_was_there(tmp_path, monkeypatch):
         path.write_text("half") if format == "onnx" else path.mkdir()
         raise RuntimeError("no space left")
 
-    monkeypatch.setattr(sys.modules["astrokeras.export"], "write", fails)  # astrokeras.export is the function
+    monkeypatch.setattr(sys.modules["astrokeras.export.writing"], "write", fails)
     for format in ("onnx", "saved_model"):
         with pytest.raises(RuntimeError, match="no space left"):
             astrokeras.export(network(), tmp_path / FILES[format], format)

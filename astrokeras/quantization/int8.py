@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from astrokeras import backend
-from astrokeras.export import Exported, checked_path, float32_clone, needed, write
+from astrokeras.export import Exported, float32_clone
+from astrokeras.export.writing import checked_path, needed, write
 from astrokeras.quantization.fake import WITH_KERNEL, leaves, without_fakes
 from astrokeras.whole_file import replacing
 

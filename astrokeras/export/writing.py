@@ -288,7 +288,7 @@ def write(model: keras.Model, path: Path, format: str) -> None:
 
     Example:
         >>> import keras
-        >>> from astrokeras.export import write
+        >>> from astrokeras.export.writing import write
         >>> if keras.config.backend() == "tensorflow":
         ...     write(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), "folder", "saved_model")
     """
@@ -308,7 +308,7 @@ def needed(format: str) -> dict[str, types.ModuleType]:
         ModuleNotFoundError: if one is missing.
 
     Example:
-        >>> from astrokeras.export import needed
+        >>> from astrokeras.export.writing import needed
         >>> needed("saved_model")
         {}
     """
@@ -338,7 +338,7 @@ def checked_path(path: str | os.PathLike, format: str, model: keras.Model | None
         ModuleNotFoundError: if a package is missing.
 
     Example:
-        >>> from astrokeras.export import checked_path
+        >>> from astrokeras.export.writing import checked_path
         >>> checked_path("model.onnx", "tflite")
         Traceback (most recent call last):
         ValueError: Expected format among onnx, litert, saved_model, openvino; received 'tflite'.
