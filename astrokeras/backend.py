@@ -1,15 +1,18 @@
 """The one module that may import tensorflow, jax or torch (inside functions)."""
 
 import contextlib
+import contextvars
 import functools
 import importlib.util
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+
+_branches = contextvars.ContextVar("branches", default=True)
 
 
 def devices() -> list[str]:
@@ -184,6 +187,51 @@ def fused_batch_norm(x, gamma, beta, epsilon: float) -> tuple:
     )
     count = tf.cast(tf.size(x) // x.shape[-1], "float32")  # the kernel's variance is the unbiased one
     return y, mean, variance * (count - 1) / count
+
+
+def changed_above(limit: float, change: Callable, x) -> Any:
+    """Return `change(x)`, for a `change` that leaves values up to `limit` as they are.
+
+    TensorFlow on a CPU runs one operation after the other over the whole map; there, the change is only computed where
+    the largest value exceeds the limit. Elsewhere all operations are one, and a GPU would have to wait for the answer.
+    Inside of `without_branches`, the change is always computed.
+
+    Args:
+        limit: values up to here do not change.
+        change: function of a tensor, which keeps its shape and dtype.
+        x: tensor of any shape.
+
+    Returns:
+        Tensor of the shape and dtype of `x`.
+
+    Example:
+        >>> from keras import ops
+        >>> from astrokeras import backend
+        >>> y = backend.changed_above(2.0, lambda x: ops.minimum(x, 2.0), ops.array([1.0, 3.0]))
+        >>> ops.convert_to_numpy(y).tolist()
+        [1.0, 2.0]
+    """
+    if not _branches.get() or keras.config.backend() != "tensorflow" or has_gpu():
+        return change(x)
+    import tensorflow as tf
+
+    return tf.cond(tf.reduce_max(x) <= limit, lambda: x, lambda: change(x))  # NaN takes the second way
+
+
+@contextlib.contextmanager
+def without_branches() -> Iterator[None]:
+    """Trace models without branches, for the files of other runtimes, which may not fuse or quantize what is inside.
+
+    Example:
+        >>> import astrokeras
+        >>> with astrokeras.backend.without_branches():
+        ...     model = astrokeras.applications.lenet5()
+    """
+    token = _branches.set(False)
+    try:
+        yield
+    finally:
+        _branches.reset(token)
 
 
 def gradient(function, x, *, compiled: bool = False) -> Any:

@@ -1,5 +1,6 @@
 """Each layer against a plain NumPy reading of its formula."""
 
+import contextlib
 import itertools
 
 import keras
@@ -31,6 +32,37 @@ def test_relu_leaky_has_the_slopes_of_cianna():
         model.compile(keras.optimizers.SGD(1.0), loss=lambda y_true, y_pred: y_pred)
         model.train_on_batch(np.array([[x]]), np.array([[0.0]]))  # weight <- 1 - d output / d weight = 1 - slope * x
         assert model.layers[0].get_weights()[0][0, 0] == pytest.approx(1 - slope * x, rel=1e-5)
+
+
+@pytest.mark.parametrize("largest", [700.0, 900.0])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_relu_leaky_is_the_same_with_and_without_its_branch(largest, compiled, rng):
+    x = np.append(rng.normal(0, 200, 300).clip(-650, 650), largest).astype("float32")
+    found = []
+    for context in (contextlib.nullcontext, backend.without_branches):
+        with context():
+            slopes = backend.gradient(lambda x: keras.ops.sum(layers.relu_leaky(x)), x, compiled=compiled)
+            found.append((array(layers.relu_leaky(x)), array(slopes)))
+    for with_branch, without in zip(*found, strict=True):
+        np.testing.assert_array_equal(with_branch, without)
+    assert found[0][1][-1] == pytest.approx(1.0 if largest <= 800 else 0.05)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="a branch saves time in TensorFlow only")
+def test_relu_leaky_computes_its_saturation_only_where_one_is():
+    calls = []
+
+    def change(x):
+        calls.append(len(x))
+        return keras.ops.minimum(x, 2.0)
+
+    assert array(backend.changed_above(2.0, change, keras.ops.array([1.0, 2.0]))).tolist() == [1.0, 2.0]
+    assert not calls
+    assert array(backend.changed_above(2.0, change, keras.ops.array([1.0, 3.0, 4.0]))).tolist() == [1.0, 2.0, 2.0]
+    assert array(backend.changed_above(2.0, change, keras.ops.array([np.nan, 3.0])))[1] == 2.0
+    with backend.without_branches():
+        backend.changed_above(2.0, change, keras.ops.array([1.0]))
+    assert calls == [3, 2, 1]
 
 
 @pytest.mark.parametrize("bad", [{"leak": -0.1}, {"leak": 2}, {"saturation": 0}])

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from astrokeras import layers
+from astrokeras import backend, layers
 from astrokeras.boxes import decode_grid
 from astrokeras.models import YoloDetector
 from astrokeras.whole_file import replacing
@@ -292,8 +292,8 @@ def write(model: keras.Model, path: Path, format: str) -> None:
         >>> if keras.config.backend() == "tensorflow":
         ...     write(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), "folder", "saved_model")
     """
-    model(model.inputs if len(model.inputs) > 1 else model.inputs[0])  # Keras exports what was called once
-    with warnings.catch_warnings():
+    with backend.without_branches(), warnings.catch_warnings():
+        model(model.inputs if len(model.inputs) > 1 else model.inputs[0])  # Keras exports what was called once
         warnings.simplefilter("ignore")  # of NumPy, about what tf2onnx asks of it
         model.export(str(path), format="tf_saved_model" if format == "saved_model" else format, verbose=False)
 

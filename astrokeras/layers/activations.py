@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from astrokeras import backend
+
 LEAK = 0.05
 SATURATION = 800.0
 
@@ -32,7 +34,7 @@ def relu_leaky(x, leak: float = LEAK, saturation: float = SATURATION):
         [-0.1, 3.0, 805.0]
     """
     y = ops.leaky_relu(x, negative_slope=leak)
-    return y - (1.0 - leak) * ops.relu(y - saturation)
+    return backend.changed_above(saturation, lambda y: y - (1.0 - leak) * ops.relu(y - saturation), y)
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
