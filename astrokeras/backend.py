@@ -12,7 +12,7 @@ import keras
 
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
-_branches = contextvars.ContextVar("branches", default=True)
+_exporting = contextvars.ContextVar("exporting", default=False)
 
 
 def devices() -> list[str]:
@@ -189,12 +189,41 @@ def fused_batch_norm(x, gamma, beta, epsilon: float) -> tuple:
     return y, mean, variance * (count - 1) / count
 
 
+def runs_step_by_step() -> bool:
+    """Whether what is traced now will run operation by operation: by TensorFlow on a CPU, for this runtime.
+
+    There, each operation goes over the whole map, and no compiler joins it with the next; see `for_other_runtimes`.
+
+    Example:
+        >>> from astrokeras import backend
+        >>> with backend.for_other_runtimes():
+        ...     print(backend.runs_step_by_step())
+        False
+    """
+    return keras.config.backend() == "tensorflow" and not _exporting.get() and not has_gpu()
+
+
+@contextlib.contextmanager
+def for_other_runtimes() -> Iterator[None]:
+    """Trace models without what only helps TensorFlow on a CPU: other runtimes fuse and quantize the plain operations.
+
+    Example:
+        >>> import astrokeras
+        >>> with astrokeras.backend.for_other_runtimes():
+        ...     model = astrokeras.applications.lenet5()
+    """
+    token = _exporting.set(True)
+    try:
+        yield
+    finally:
+        _exporting.reset(token)
+
+
 def changed_above(limit: float, change: Callable, x) -> Any:
     """Return `change(x)`, for a `change` that leaves values up to `limit` as they are.
 
-    TensorFlow on a CPU runs one operation after the other over the whole map; there, the change is only computed where
-    the largest value exceeds the limit. Elsewhere all operations are one, and a GPU would have to wait for the answer.
-    Inside of `without_branches`, the change is always computed.
+    Where operations run step by step, the change is only computed if the largest value exceeds the limit. Elsewhere
+    all operations are one, and a GPU would have to wait for the answer.
 
     Args:
         limit: values up to here do not change.
@@ -211,27 +240,11 @@ def changed_above(limit: float, change: Callable, x) -> Any:
         >>> ops.convert_to_numpy(y).tolist()
         [1.0, 2.0]
     """
-    if not _branches.get() or keras.config.backend() != "tensorflow" or has_gpu():
+    if not runs_step_by_step():
         return change(x)
     import tensorflow as tf
 
     return tf.cond(tf.reduce_max(x) <= limit, lambda: x, lambda: change(x))  # NaN takes the second way
-
-
-@contextlib.contextmanager
-def without_branches() -> Iterator[None]:
-    """Trace models without branches, for the files of other runtimes, which may not fuse or quantize what is inside.
-
-    Example:
-        >>> import astrokeras
-        >>> with astrokeras.backend.without_branches():
-        ...     model = astrokeras.applications.lenet5()
-    """
-    token = _branches.set(False)
-    try:
-        yield
-    finally:
-        _branches.reset(token)
 
 
 def gradient(function, x, *, compiled: bool = False) -> Any:

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+import astrokeras
 from astrokeras import backend, layers
+from astrokeras.layers import convolution
 
 
 def array(tensor):
@@ -39,7 +41,7 @@ def test_relu_leaky_has_the_slopes_of_cianna():
 def test_relu_leaky_is_the_same_with_and_without_its_branch(largest, compiled, rng):
     x = np.append(rng.normal(0, 200, 300).clip(-650, 650), largest).astype("float32")
     found = []
-    for context in (contextlib.nullcontext, backend.without_branches):
+    for context in (contextlib.nullcontext, backend.for_other_runtimes):
         with context():
             slopes = backend.gradient(lambda x: keras.ops.sum(layers.relu_leaky(x)), x, compiled=compiled)
             found.append((array(layers.relu_leaky(x)), array(slopes)))
@@ -60,9 +62,47 @@ def test_relu_leaky_computes_its_saturation_only_where_one_is():
     assert not calls
     assert array(backend.changed_above(2.0, change, keras.ops.array([1.0, 3.0, 4.0]))).tolist() == [1.0, 2.0, 2.0]
     assert array(backend.changed_above(2.0, change, keras.ops.array([np.nan, 3.0])))[1] == 2.0
-    with backend.without_branches():
+    with backend.for_other_runtimes():
         backend.changed_above(2.0, change, keras.ops.array([1.0]))
     assert calls == [3, 2, 1]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 3), (1, 1)])
+def test_a_wide_convolution_is_a_matrix_product_of_the_same_result(kernel, padding, rng, monkeypatch):
+    monkeypatch.setattr(convolution, "MANY_WEIGHTS", 5)
+    x = rng.normal(size=(2, 3, 4, 5)).astype("float32")
+    plain = keras.layers.Conv2D(6, kernel, padding=padding, activation="relu", bias_initializer="normal")
+    wide = layers.WideConv2D.from_config(plain.get_config())
+    plain.build(x.shape), wide.build(x.shape)
+    wide.set_weights(plain.get_weights())
+    np.testing.assert_allclose(array(wide(x)), array(plain(x)), atol=1e-5)
+    slopes = [backend.gradient(lambda x, layer=layer: keras.ops.sum(layer(x) ** 2), x) for layer in (plain, wide)]
+    np.testing.assert_allclose(array(slopes[1]), array(slopes[0]), atol=1e-4)
+    model = keras.Sequential([keras.Input(x.shape[1:]), wide])
+    np.testing.assert_allclose(model.predict(x, verbose=0), array(plain(x)), atol=1e-5)
+
+
+def test_a_wide_convolution_takes_the_product_only_where_it_is_faster(rng, monkeypatch):
+    seen, product = [], keras.ops.matmul
+    monkeypatch.setattr(keras.ops, "matmul", lambda a, b: seen.append(a.shape) or product(a, b))
+    many = {"filters": 4, "kernel_size": 3, "padding": "same"}
+    x = rng.normal(size=(2, 4, 4, 3)).astype("float32")
+    layers.WideConv2D(**many)(x)
+    assert not seen  # few weights
+    monkeypatch.setattr(convolution, "MANY_WEIGHTS", 100)
+    layers.WideConv2D(**many)(x)
+    assert seen == ([(32, 27)] if keras.config.backend() == "tensorflow" and not backend.has_gpu() else [])
+    seen.clear()
+    with backend.for_other_runtimes():
+        layers.WideConv2D(**many)(x)
+    layers.WideConv2D(**many)(np.repeat(x, 2, axis=1))  # 32 positions
+    layers.WideConv2D(**many | {"strides": 2})(x)
+    layers.WideConv2D(**many, dilation_rate=2)(x)
+    assert not seen
+    net = astrokeras.Network((8, 8, 3)).conv(4, 3).pool(2).conv(12, 3)
+    kinds = [type(layer).__name__ for layer in net.build().layers if "conv" in layer.name]
+    assert kinds == ["Conv2D", "WideConv2D"]
 
 
 @pytest.mark.parametrize("bad", [{"leak": -0.1}, {"leak": 2}, {"saturation": 0}])

@@ -292,7 +292,7 @@ def write(model: keras.Model, path: Path, format: str) -> None:
         >>> if keras.config.backend() == "tensorflow":
         ...     write(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]), "folder", "saved_model")
     """
-    with backend.without_branches(), warnings.catch_warnings():
+    with backend.for_other_runtimes(), warnings.catch_warnings():
         model(model.inputs if len(model.inputs) > 1 else model.inputs[0])  # Keras exports what was called once
         warnings.simplefilter("ignore")  # of NumPy, about what tf2onnx asks of it
         model.export(str(path), format="tf_saved_model" if format == "saved_model" else format, verbose=False)

@@ -8,6 +8,7 @@ import rich.console
 import rich.table
 
 from astrokeras import layers, plots
+from astrokeras.layers.convolution import is_wide
 from astrokeras.layers.pooling import per_axis
 from astrokeras.models import YoloDetector
 from astrokeras.network.activations import Activation, activation_layer, split_activation
@@ -143,7 +144,10 @@ class Network:
         if padding == "valid":
             self._needs(kernel, name)
         shape = {"filters": filters, "kernel_size": kernel, "strides": strides, "padding": padding}
-        return self._weighted(self._kind("Conv"), shape, activation, dropout, use_bias, name)
+        kind = self._kind("Conv")
+        if kind is keras.layers.Conv2D and is_wide(self.output_shape, kernel, filters):
+            kind = layers.WideConv2D
+        return self._weighted(kind, shape, activation, dropout, use_bias, name)
 
     def dense(
         self,
