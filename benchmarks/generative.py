@@ -52,12 +52,12 @@ def table(sets: dict[str, np.ndarray], test: np.ndarray) -> str:
 
 
 def figures(sets: dict[str, np.ndarray], train: np.ndarray, folder: Path) -> None:
-    """Draw samples of each model, the ten nearest training images of some, and how noise becomes images."""
+    """Draw samples of each model, the training images nearest to those of the last, and how noise becomes images."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in MODELS:
         plots.sample_grid(sets[name][:64]).savefig(folder / f"{name}_mnist.png", dpi=70)
-        indices, _ = metrics.nearest_images(sets[name][:6], train, 10)
-        plots.nearest_images(sets[name][:6], train, indices).savefig(folder / f"{name}_mnist_nearest.png", dpi=70)
+    indices, _ = metrics.nearest_images(sets["ddpm"][:6], train, 10)
+    plots.nearest_images(sets["ddpm"][:6], train, indices).savefig(folder / "ddpm_mnist_nearest.png", dpi=70)
     chains = applications.ddpm(weights="mnist").chain(6, seed=3, frames=11, sampler="ddim", steps=100)
     plots.image_chain(chains.clip(0, 1)).savefig(folder / "ddpm_mnist_chain.png", dpi=70)
 
@@ -70,8 +70,10 @@ def latent_figures(train: np.ndarray, test: np.ndarray, labels: np.ndarray, fold
     radii = {"smallest": 1.0, "largest": round(float(np.quantile(np.hypot(*latent.T), 0.9)))}
     grid = model.decoder.predict(plots.polar_latent_grid(8, 60, **radii), verbose=0)
     generative = applications.variational_autoencoder(weights="mnist")
-    plane = np.zeros((400, generative.latent), "float32")
-    plane[:, :2] = plots.gaussian_latent_grid(20)
+    codes = generative.encode(test)
+    twos = codes[labels == 2]
+    plane = np.repeat(twos[[np.square(twos - twos.mean(axis=0)).sum(axis=1).argmin()]], 400, axis=0)
+    plane[:, [0, 5]] = plots.gaussian_latent_grid(20)  # the two that tell most
     rows = {
         "given": test[:12],
         "auto-encoder": model.predict(test[:12], verbose=0),
@@ -85,6 +87,10 @@ def latent_figures(train: np.ndarray, test: np.ndarray, labels: np.ndarray, fold
         "variational_autoencoder_mnist_plane": plots.latent_map(generative.decoder.predict(plane, verbose=0)),
         "autoencoder_mnist_rebuilt": plots.image_rows(list(rows.values()), list(rows)),
     }
+    drawn["pca_mnist_latent"].axes[0].set(xlabel="first component", ylabel="second component")
+    drawn["variational_autoencoder_mnist_plane"].axes[0].set(
+        xlabel="latent 1 \N{RIGHTWARDS ARROW}", ylabel="latent 6 \N{RIGHTWARDS ARROW}"
+    )
     for name, figure in drawn.items():
         figure.savefig(folder / f"{name}.png", dpi=70)
 

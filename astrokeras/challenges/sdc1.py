@@ -424,6 +424,6 @@ def _figures(result, table: "QTable", given: "QTable", truth: _Truth) -> dict:
             result.matched,
             np.stack([truth.x, truth.y], axis=1)[missed],
             corner=(window[1][0], window[0][0]),
-            title=f"{truth.path.name}; missed of those selected",
+            title=f"{truth.path.name} (missed: of the selected ones)",
         ),
     }

@@ -82,6 +82,7 @@ def label_scores(
     axes.set_xticks(places, names, **slanted(names))
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("label")
+    axes.set_ylabel("score")
     axes.set_title(f"{title}{', ' if title else ''}macro F1 {found['F1'].mean():.3f} of {len(truth)}")
     axes.legend(loc="lower center", ncols=3, framealpha=0.9)
     return figure

@@ -271,6 +271,7 @@ def sources_on_image(
     from matplotlib.collections import PatchCollection
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
+    from matplotlib.ticker import MaxNLocator
 
     image = np.asarray(image, float)
     boxes = np.asarray(boxes, float).reshape(-1, 4) if np.size(boxes) == 0 else np.asarray(boxes, float)
@@ -311,8 +312,10 @@ def sources_on_image(
         axes.set(**dict(zip(("xlabel", "ylabel"), wcs.axis_type_names, strict=True)))
     else:
         axes.set(xlabel="x (pixels)", ylabel="y (pixels)")
-        for axis, start in ((axes.xaxis, corner[0]), (axes.yaxis, corner[1])):
-            axis.set_major_formatter(lambda value, _, start=start: f"{value + start + 0.5:g}")
+        for axis, start, size in ((axes.xaxis, corner[0], width), (axes.yaxis, corner[1], height)):
+            ticks = MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]).tick_values(start, start + size)
+            ticks = ticks[(ticks >= start) & (ticks <= start + size)]
+            axis.set_ticks(ticks - start - 0.5, [f"{tick:g}" for tick in ticks])
     axes.set_title(f"{title}{': ' if title else ''}{', '.join(said)}", fontsize=10)
     return figure
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FEW = 30  # epochs up to which each has a point
 RING = "lowest validation loss"
+ACROSS = 3, 5  # columns of the legend, at most, below one panel and below several
 WIDE = 30  # largest over smallest value from which on an axis is logarithmic
 
 
@@ -40,6 +41,8 @@ def training_curves(history, names: Sequence[str] | None = None, title: str = ""
         >>> [axes.get_ylabel() for axes in astrokeras.plots.training_curves(history).figure.axes]
         ['loss', 'accuracy']
     """
+    from matplotlib.lines import Line2D
+
     runs = {name: _columns(name, one) for name, one in _named(history).items()}
     known = _quantities(runs)
     names = known if names is None else list(names)
@@ -59,7 +62,10 @@ def training_curves(history, names: Sequence[str] | None = None, title: str = ""
     for axes in panels[: len(names)]:
         said |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     said = dict(sorted(said.items(), key=lambda one: one[0] == RING))
-    columns = min(len(said), 5)
+    across = ACROSS[columns > 1]
+    tall = 1 if len(said) <= across else 2 * -(-len(said) // (2 * across))  # even: both curves of a run in one column
+    said |= {" " * i: Line2D([], [], linestyle="") for i in range(1, -len(said) % tall + 1)}
+    columns = len(said) // tall
     figure.legend(said.values(), said, loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False)
     if title:
         figure.suptitle(title, fontsize=TITLE)

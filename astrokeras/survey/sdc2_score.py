@@ -44,9 +44,10 @@ def sdc2_score(submission, truth, protocol: str = "official") -> ChallengeScore:
     A detection's candidates are the true sources near it on the sky and in frequency; the nearest in position,
     frequency, flux, size and line width together is kept. A match at less than 5 in that distance has seven equal
     parts of at most 1/7: position, central frequency, line flux, HI size, position angle, line width, inclination.
-    Several detections of one true source all match and share its points. The score is the sum of the points less one
-    for each other detection. Rows with a NaN are dropped, those outside 0.95 to 1.15 GHz match nothing. Position angles
-    are compared modulo 360 degrees in both protocols, since the challenge asks for the receding side of the major axis.
+    Several detections of one true source all match and share its points, so there may be more matches than true sources
+    found, which completeness counts. The score is the sum of the points less one for each other detection. Rows with a
+    NaN are dropped, those outside 0.95 to 1.15 GHz match nothing. Position angles are compared modulo 360 degrees in
+    both protocols, since the challenge asks for the receding side of the major axis.
 
     `protocol="official"` gives the numbers of the official package `ska-sdc` 2.0.0 (BSD-3), with its quirks: candidates
     lie in a sphere whose radius is the larger of the detection's own beam-convolved size and its line width as a depth,

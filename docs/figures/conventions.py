@@ -91,7 +91,7 @@ def cube(axes) -> None:
 
     wires((0, 0, 0), (8, 6, 6), GREY, 1.2)
     wires((2, 1, 2), (5, 4, 4), BLUE, 2.2)
-    corners = (((2, 1, 2), "(x_min, y_min, z_min)", (2.2, 3.6)), ((5, 4, 4), "(x_max, y_max, z_max)", (8.3, -3.5)))
+    corners = (((2, 1, 2), "(x_min, y_min, z_min)", (2.2, 3.6)), ((5, 4, 4), "(x_max, y_max, z_max)", (8.6, -2.2)))
     for at, text, place in corners:
         axes.plot(*seen(*at), "s", color=BLUE, markersize=6)
         line = {"arrowstyle": "-", "color": BLUE, "linewidth": 0.8}
