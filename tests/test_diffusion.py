@@ -76,6 +76,36 @@ def test_sampling_equals_float64(target, steps, eta):
     np.testing.assert_allclose(found, np.clip((x + 1) / 2, 0, 1), atol=1e-5)
 
 
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("target", ["noise", "velocity", "image"])
+def test_a_temperature_divides_the_guessed_noise_and_multiplies_the_drawn(target, eta):
+    schedule = schedules.noise_schedule("cosine", 12)
+    model = models.DiffusionModel(guesser(Constant()), schedule.alpha_bar, target=target)
+    x = 0.8 * np.random.default_rng(5).standard_normal((3, 4, 4, 1), dtype="float32").astype("float64")
+    rows = schedule.updates(12, eta)
+    for index, step in enumerate(rows["time"]):
+        now, before, spread = (rows[name][index] for name in ("alpha_bar", "before", "spread"))
+        signal, rate = np.sqrt(now), np.sqrt(1 - now)
+        noise = {"noise": 0.25, "velocity": rate * x + signal * 0.25, "image": (x - signal * 0.25) / rate}[target]
+        image = np.clip((x - rate * noise / 0.8) / signal, -1, 1)
+        kept = np.sqrt(1 - before - spread**2) * (x - signal * image) / rate
+        drawn = keras.ops.convert_to_numpy(keras.random.normal(x.shape, seed=runtime.StepSeed(5, int(step))))
+        x = np.sqrt(before) * image + kept + 0.8 * spread * drawn
+    options = {"sampler": "ddim", "steps": 12, "eta": eta}
+    found = model.generate(3, seed=5, temperature=0.8, **options)
+    np.testing.assert_allclose(found, np.clip((x + 1) / 2, 0, 1), atol=1e-5)
+    assert np.abs(found - model.generate(3, seed=5, **options)).max() > 0.01
+    frames = model.chain(3, seed=5, frames=2, temperature=0.8, **options)
+    np.testing.assert_allclose(frames[:, -1].clip(0, 1), found, atol=1e-5)
+
+
+def test_temperatures_out_of_range_are_refused():
+    model = applications.ddpm((8, 8, 1), **SMALL)
+    for bad in ({"temperature": 0.0}, {"temperature": 0.9, "clip": False}):
+        with pytest.raises(ValueError, match="temperature > 0, and clip=True"):
+            model.generate(3, **bad)
+
+
 def test_step_seeds_differ():
     drawn = [
         keras.ops.convert_to_numpy(keras.random.normal((4,), seed=runtime.StepSeed(*pair))).tolist()

@@ -44,7 +44,7 @@ class DiffusionModel(OwnLoss):
 
     Reference:
         Ho, Jain & Abbeel 2020, arXiv:2006.11239; Song, Meng & Ermon 2021, arXiv:2010.02502 (DDIM); Ho & Salimans 2022,
-        arXiv:2207.12598 (guidance).
+        arXiv:2207.12598 (guidance). Temperatures of diffusion models are compared by Xu et al. 2025, arXiv:2510.01184.
 
     Example:
         >>> import numpy as np, astrokeras
@@ -128,6 +128,7 @@ class DiffusionModel(OwnLoss):
         eta: float | None = None,
         classes: int | Sequence[int] | None = None,
         guidance: float | None = None,
+        temperature: float = 1.0,
         clip: bool = True,
         batch_size: int = 64,
     ) -> np.ndarray:
@@ -142,6 +143,8 @@ class DiffusionModel(OwnLoss):
             classes: of a conditional model: one for all images, or one for each; `None` for no class.
             guidance: how far to go from the guess without class towards, or beyond, that with it: 1 is the class's own
                 guess, more makes images more typical.
+            temperature: noise that is drawn is multiplied by it, noise that is guessed divided. A little below 1 makes
+                images more typical, and fewer of them fall between two kinds; with few steps that helps.
             clip: keep the guessed image inside of the value range at each step.
             batch_size: images made at once; the last batch is filled up.
 
@@ -151,8 +154,8 @@ class DiffusionModel(OwnLoss):
         Raises:
             ValueError: if an argument is out of range, or classes or guidance are asked of an unconditional model.
         """
-        labels, how = self._plan(count, sampler, steps, eta, classes, guidance, clip)
-        start = self._start(len(labels), seed)
+        labels, how = self._plan(count, sampler, steps, eta, classes, guidance, temperature, clip)
+        start = self._start(len(labels), seed, how["temperature"])
         parts = [
             self._samplers.run(self, part, label, seed + index, **how)
             for index, (part, label) in enumerate(_batches(batch_size, start, labels))
@@ -176,7 +179,7 @@ class DiffusionModel(OwnLoss):
                 channels.
             seed: the same seed gives the same images.
             batch_size: as of `generate`.
-            **options: `sampler`, `steps`, `eta`, `classes`, `guidance` and `clip` of `generate`.
+            **options: `sampler`, `steps`, `eta`, `classes`, `guidance`, `temperature` and `clip` of `generate`.
 
         Returns:
             `(count, ..., channels)` float32; outside of the mask the images as given.
@@ -204,7 +207,7 @@ class DiffusionModel(OwnLoss):
                 f"Expected a mask that suits images of shape {images.shape}; received {np.shape(mask)}."
             ) from error
         labels, how = self._plan(len(images), **options)
-        start, known = self._start(len(labels), seed), self.noising.scaled(images)
+        start, known = self._start(len(labels), seed, how["temperature"]), self.noising.scaled(images)
         arrays = _batches(batch_size, start, labels, known, made.astype("float32"))
         parts = [
             self._samplers.run(self, part, label, seed + index, known=some, where=where, **how)
@@ -219,7 +222,7 @@ class DiffusionModel(OwnLoss):
             count: number of images.
             seed: the same seed gives the same images.
             frames: pictures of each, evenly over the steps: the first is noise, the last the image.
-            **options: `sampler`, `steps`, `eta`, `classes`, `guidance` and `clip` of `generate`.
+            **options: `sampler`, `steps`, `eta`, `classes`, `guidance`, `temperature` and `clip` of `generate`.
 
         Returns:
             `(count, frames, ..., channels)` float32; early ones go beyond the range of the images.
@@ -232,7 +235,7 @@ class DiffusionModel(OwnLoss):
         total = len(tables["time"])
         if not 2 <= frames <= total + 1:
             raise ValueError(f"Expected 2 to {total + 1} frames; received {frames}.")
-        states = [self._start(count, seed)]
+        states = [self._start(count, seed, how["temperature"])]
         cuts = np.round(np.linspace(0, total, frames)).astype(int)
         for low, high in zip(cuts[:-1], cuts[1:], strict=True):
             some = {name: column[low:high] for name, column in tables.items()}
@@ -262,11 +265,25 @@ class DiffusionModel(OwnLoss):
                 mean.assign(ops.cast(rate * ops.cast(mean, "float32") + (1 - rate) * weight, mean.dtype))
 
     def _plan(
-        self, count, sampler="ancestral", steps=None, eta=None, classes=None, guidance=None, clip=True
+        self,
+        count,
+        sampler="ancestral",
+        steps=None,
+        eta=None,
+        classes=None,
+        guidance=None,
+        temperature=1.0,
+        clip=True,
     ) -> tuple[np.ndarray, dict]:
         """Return the class of each image, and how the samplers are to run."""
-        labels = self._labels(count, classes, guidance)
-        return labels, {"tables": self._tables(sampler, steps, eta), "guidance": guidance, "clip": clip}
+        if not temperature > 0 or (temperature != 1 and not clip):
+            raise ValueError(
+                f"Expected temperature > 0, and clip=True where it is not 1; received temperature={temperature}, "
+                f"clip={clip}."
+            )
+        labels, tables = self._labels(count, classes, guidance), self._tables(sampler, steps, eta)
+        tables["spread"] = tables["spread"] * temperature
+        return labels, {"tables": tables, "guidance": guidance, "temperature": temperature, "clip": clip}
 
     def _labels(self, count, classes, guidance) -> np.ndarray:
         """Return the class of each image; the number of classes stands for none."""
@@ -294,9 +311,9 @@ class DiffusionModel(OwnLoss):
             steps = min(DDIM_STEPS, self.schedule.steps)
         return self.schedule.updates(steps, float(sampler == "ancestral") if eta is None else eta)
 
-    def _start(self, count: int, seed: int) -> np.ndarray:
+    def _start(self, count: int, seed: int, temperature: float) -> np.ndarray:
         shape = self.network.output_shape[1:]
-        return np.random.default_rng(seed).standard_normal((count, *shape), dtype="float32")
+        return np.float32(temperature) * np.random.default_rng(seed).standard_normal((count, *shape), dtype="float32")
 
     def _finished(self, images: np.ndarray) -> np.ndarray:
         return np.clip(self.noising.unscaled(images), *self.noising.value_range)
@@ -336,13 +353,16 @@ class _Samplers:
     def __init__(self):
         self.known: dict[tuple, _Sampler] = {}
 
-    def run(self, model, start, labels, seed, *, tables, guidance, clip, known=None, where=None) -> np.ndarray:
+    def run(
+        self, model, start, labels, seed, *, tables, guidance, temperature, clip, known=None, where=None
+    ) -> np.ndarray:
         """Take noise through the steps of the tables."""
         kind = (guidance is not None, clip, known is not None)
         if kind not in self.known:
             self.known[kind] = _Sampler(model, *kind)
         tables = {name: column.astype("int32" if name == "time" else "float32") for name, column in tables.items()}
         inputs = {"tables": tables, "start": start, "class": labels, "seed": np.int32([seed % 2**31])}
+        inputs["excess"] = np.float32([1 / temperature - 1])  # of the guessed noise
         if known is not None:
             inputs |= {"known": known, "where": where}
         if guidance is not None:
@@ -389,7 +409,9 @@ class _Sampler(keras.Model):
                 image = signal * x - rate * out
             else:
                 image = out
-            image = ops.clip(image, -1.0, 1.0) if self.clip else image
+            if self.clip:  # (x - rate noise / temperature) / signal
+                noise = (x - signal * image) / rate
+                image = ops.clip(image - inputs["excess"][0] * rate / signal * noise, -1.0, 1.0)
             drawn = keras.random.normal(ops.shape(x), dtype="float32", seed=StepSeed(seed, row["time"]))
             x = row["image_rate"] * image + row["noised_rate"] * x + row["spread"] * drawn
             if self.inpaint:
