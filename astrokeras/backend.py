@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import functools
 import importlib.util
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -244,7 +245,47 @@ def changed_above(limit: float, change: Callable, x) -> Any:
         return change(x)
     import tensorflow as tf
 
-    return tf.cond(tf.reduce_max(x) <= limit, lambda: x, lambda: change(x))  # NaN takes the second way
+    @tf.custom_gradient  # TensorFlow's gradient of a branch would keep copies of what was inside
+    def branched(x):
+        small = tf.reduce_max(x) <= limit  # not so if there is a NaN
+
+        def slope(upstream):
+            def changed():
+                with tf.GradientTape() as tape:
+                    tape.watch(x)
+                    y = change(x)
+                return tape.gradient(y, x, upstream)
+
+            return tf.cond(small, lambda: upstream, changed)
+
+        return tf.cond(small, lambda: x, lambda: change(x)), slope
+
+    return branched(tf.convert_to_tensor(x))
+
+
+def keep_compiled(folder: str | os.PathLike) -> None:
+    """Let the JAX backend keep what it compiles in a folder, and find it there the next time.
+
+    Raises:
+        ValueError: on the other backends.
+
+    Example:
+        >>> import keras
+        >>> from astrokeras import backend
+        >>> if keras.config.backend() == "jax":
+        ...     backend.keep_compiled("compiled")
+    """
+    if keras.config.backend() != "jax":
+        raise ValueError(
+            f"Expected compile_cache with the JAX backend only; received {os.fspath(folder)!r} with "
+            f"{keras.config.backend()}: leave it out."
+        )
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    jax.config.update("jax_compilation_cache_dir", os.path.abspath(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    compilation_cache.reset_cache()  # JAX looks for the folder once, at the first compilation
 
 
 def gradient(function, x, *, compiled: bool = False) -> Any:

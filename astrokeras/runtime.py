@@ -26,8 +26,10 @@ PACKAGES = (
 BFLOAT16_UNITS = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}  # flag of the processor -> name
 
 
-def configure(precision: str = "auto", seed: int | None = None) -> str:
-    """Choose the precision and the random seed of this session.
+def configure(
+    precision: str = "auto", seed: int | None = None, compile_cache: str | os.PathLike | None = None
+) -> str:
+    """Choose the precision, the random seed and a compile cache for this session.
 
     Call it once, before building a model; importing astrokeras changes nothing by itself.
     In the mixed precisions, heads, losses, softmax outputs and the statistics of the
@@ -37,12 +39,15 @@ def configure(precision: str = "auto", seed: int | None = None) -> str:
         precision: `"auto"` is `"mixed_float16"` on a GPU and `"float32"` on a CPU; or one of
             `"float32"`, `"mixed_float16"`, `"mixed_bfloat16"`.
         seed: seeds Python, NumPy and the backend; `None` leaves them as they are.
+        compile_cache: folder in which the JAX backend keeps what it compiles, so that the next session does not compile
+            it again; made where it is missing.
 
     Returns:
         The name of the Keras dtype policy that is now in force.
 
     Raises:
-        ValueError: if `precision` is unknown or `seed` is not an integer >= 0.
+        ValueError: if `precision` is unknown, `seed` is not an integer >= 0, or a `compile_cache` is given to
+            another backend than JAX.
 
     Example:
         >>> import astrokeras
@@ -53,6 +58,8 @@ def configure(precision: str = "auto", seed: int | None = None) -> str:
         raise ValueError(f"Expected precision to be one of {', '.join(PRECISIONS)}; received {precision!r}.")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
         raise ValueError(f"Expected seed to be None or an integer in 0..2^32-1; received {seed!r}.")
+    if compile_cache is not None:
+        backend.keep_compiled(compile_cache)
     if precision == "auto":
         precision = "mixed_float16" if backend.has_gpu() else "float32"
     keras.config.set_dtype_policy(precision)

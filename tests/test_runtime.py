@@ -30,6 +30,30 @@ def test_configure_refuses(arguments):
         astrokeras.configure(**arguments)
 
 
+COMPILING = """
+import sys, numpy as np, astrokeras
+astrokeras.applications.lenet5().predict_on_batch(np.zeros((1, 28, 28, 1)))  # compiled before the cache is chosen
+astrokeras.configure("float32", compile_cache=sys.argv[1])
+astrokeras.applications.lenet5((20, 20, 1)).predict_on_batch(np.zeros((1, 20, 20, 1)))
+"""
+
+
+def test_jax_finds_what_it_has_compiled(tmp_path):
+    pytest.importorskip("jax")
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_LOG_COMPILES": "0"}
+    counts = []
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", COMPILING, str(tmp_path / "kept")], env=environment, check=True)
+        counts.append(len([path for path in (tmp_path / "kept").iterdir() if path.name.endswith("-cache")]))
+    assert counts[0] > 0 and counts[1] == counts[0]  # nothing new the second time
+
+
+@pytest.mark.skipif(keras.config.backend() == "jax", reason="JAX has a compile cache")
+def test_other_backends_have_no_compile_cache(tmp_path):
+    with pytest.raises(ValueError, match="compile_cache with the JAX backend only"):
+        astrokeras.configure(compile_cache=tmp_path)
+
+
 def test_report_agrees_with_keras():
     report = runtime.report()
     assert report["backend"] == keras.config.backend()
