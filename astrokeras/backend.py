@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -220,47 +220,42 @@ def for_other_runtimes() -> Iterator[None]:
         _exporting.reset(token)
 
 
-def changed_above(limit: float, change: Callable, x) -> Any:
-    """Return `change(x)`, for a `change` that leaves values up to `limit` as they are.
+def saturated_leaky_relu(x, leak: float, saturation: float) -> Any:
+    """Return `layers.relu_leaky(x)`, in the few passes over a map that TensorFlow needs on a CPU.
 
-    Where operations run step by step, the change is only computed if the largest value exceeds the limit. Elsewhere
-    all operations are one, and a GPU would have to wait for the answer.
+    The leaky part is one with a convolution in front of it, as its gradient asks for the output and not for the input.
+    The saturation is computed only where a value exceeds it.
 
     Args:
-        limit: values up to here do not change.
-        change: function of a tensor, which keeps its shape and dtype.
         x: tensor of any shape.
+        leak: slope below 0 and above the saturation.
+        saturation: end of the linear part.
 
     Returns:
         Tensor of the shape and dtype of `x`.
 
     Example:
-        >>> from keras import ops
+        >>> import keras
         >>> from astrokeras import backend
-        >>> y = backend.changed_above(2.0, lambda x: ops.minimum(x, 2.0), ops.array([1.0, 3.0]))
-        >>> ops.convert_to_numpy(y).tolist()
-        [1.0, 2.0]
+        >>> if keras.config.backend() == "tensorflow":
+        ...     y = backend.saturated_leaky_relu(keras.ops.array([-4.0, 2.0, 10.0]), 0.5, 6.0)
+        ...     assert y.numpy().tolist() == [-2.0, 2.0, 8.0]
     """
-    if not runs_step_by_step():
-        return change(x)
     import tensorflow as tf
 
-    @tf.custom_gradient  # TensorFlow's gradient of a branch would keep copies of what was inside
-    def branched(x):
-        small = tf.reduce_max(x) <= limit  # not so if there is a NaN
+    @tf.custom_gradient
+    def activation(x):
+        y = tf.nn.leaky_relu(x, leak)
+        small = tf.reduce_max(y) <= saturation  # not so where there is a NaN
+        z = tf.cond(small, lambda: y, lambda: y - (1.0 - leak) * tf.nn.relu(y - saturation))
 
         def slope(upstream):
-            def changed():
-                with tf.GradientTape() as tape:
-                    tape.watch(x)
-                    y = change(x)
-                return tape.gradient(y, x, upstream)
+            cut = tf.cond(small, lambda: upstream, lambda: tf.where(y > saturation, leak * upstream, upstream))
+            return tf.raw_ops.LeakyReluGrad(gradients=cut, features=y, alpha=leak)
 
-            return tf.cond(small, lambda: upstream, changed)
+        return z, slope
 
-        return tf.cond(small, lambda: x, lambda: change(x)), slope
-
-    return branched(tf.convert_to_tensor(x))
+    return activation(x)
 
 
 def keep_compiled(folder: str | os.PathLike) -> None:

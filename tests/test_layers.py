@@ -45,26 +45,34 @@ def test_relu_leaky_is_the_same_with_and_without_its_branch(largest, compiled, r
         with context():
             slopes = backend.gradient(lambda x: keras.ops.sum(layers.relu_leaky(x)), x, compiled=compiled)
             found.append((array(layers.relu_leaky(x)), array(slopes)))
-    for with_branch, without in zip(*found, strict=True):
-        np.testing.assert_array_equal(with_branch, without)
-    assert found[0][1][-1] == pytest.approx(1.0 if largest <= 800 else 0.05)
+    (values, slopes), (plain_values, plain_slopes) = found
+    np.testing.assert_array_equal(values, plain_values)
+    np.testing.assert_allclose(slopes, plain_slopes, rtol=1e-6)  # 0.05 and 1 - 0.95 in float32
+    assert slopes[-1] == pytest.approx(1.0 if largest <= 800 else 0.05)
 
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="a branch saves time in TensorFlow only")
-def test_relu_leaky_computes_its_saturation_only_where_one_is():
-    calls = []
+def test_relu_leaky_computes_its_saturation_only_where_one_is(monkeypatch):
+    import tensorflow as tf
 
-    def change(x):
-        calls.append(len(x))
-        return keras.ops.minimum(x, 2.0)
+    seen, relu = [], tf.nn.relu
+    monkeypatch.setattr(tf.nn, "relu", lambda x: seen.append(len(x)) or relu(x))
+    assert array(layers.relu_leaky(np.array([1.0, -2.0]))).tolist() == pytest.approx([1.0, -0.1])
+    assert not seen
+    assert array(layers.relu_leaky(np.array([1.0, 900.0, 3.0]))).tolist() == pytest.approx([1.0, 805.0, 3.0])
+    assert np.isnan(array(layers.relu_leaky(np.array([np.nan, 1.0, 2.0, 3.0]))))[0]
+    assert seen == [3, 4]
 
-    assert array(backend.changed_above(2.0, change, keras.ops.array([1.0, 2.0]))).tolist() == [1.0, 2.0]
-    assert not calls
-    assert array(backend.changed_above(2.0, change, keras.ops.array([1.0, 3.0, 4.0]))).tolist() == [1.0, 2.0, 2.0]
-    assert array(backend.changed_above(2.0, change, keras.ops.array([np.nan, 3.0])))[1] == 2.0
-    with backend.for_other_runtimes():
-        backend.changed_above(2.0, change, keras.ops.array([1.0]))
-    assert calls == [3, 2, 1]
+
+def test_relu_leaky_has_second_slopes_and_takes_symbolic_tensors():
+    def slope(x):
+        return backend.gradient(lambda x: keras.ops.sum(layers.relu_leaky(x) ** 3), x)
+
+    second = backend.gradient(lambda x: keras.ops.sum(slope(x)), np.array([-3.0, 2.0, 900.0], "float32"))
+    assert array(second).tolist() == pytest.approx([6 * -0.15 * 0.05**2, 12.0, 6 * 805 * 0.05**2], rel=1e-5)
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layers.relu_leaky(inputs))
+    assert model.predict(np.array([[-1.0, 1.0, 820.0]]), verbose=0)[0].tolist() == pytest.approx([-0.05, 1.0, 801.0])
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

@@ -33,8 +33,10 @@ def relu_leaky(x, leak: float = LEAK, saturation: float = SATURATION):
         >>> [round(float(y), 2) for y in relu_leaky(ops.array([-2.0, 3.0, 900.0]))]
         [-0.1, 3.0, 805.0]
     """
+    if backend.runs_step_by_step() and not isinstance(x, keras.KerasTensor):
+        return backend.saturated_leaky_relu(ops.convert_to_tensor(x), leak, saturation)
     y = ops.leaky_relu(x, negative_slope=leak)
-    return backend.changed_above(saturation, lambda y: y - (1.0 - leak) * ops.relu(y - saturation), y)
+    return y - (1.0 - leak) * ops.relu(y - saturation)
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
