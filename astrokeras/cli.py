@@ -21,7 +21,7 @@ from astrokeras.demo import EPOCHS, FIELDS, demo
 
 DETECTORS = ("yolo_voc", "yolo_voc416", "yolo_coco", "yolo_sdc1", "yolo_sdc2", "yolo_lines")
 EXAMPLES = """examples:
-  astrokeras demo                                   the whole job on simulated radio fields, in about two minutes
+  astrokeras demo                                   the whole job on simulated radio fields, in a few minutes
   astrokeras train lenet5 --epochs 5 --out my.keras
   astrokeras train resnet --data cifar-10-python.tar.gz --augment --set depth=32 --out r32.keras
   astrokeras train galaxy_zoo2 --data gz2_images_64x64 --augment --out galaxies.keras
@@ -31,6 +31,10 @@ EXAMPLES = """examples:
   astrokeras sdc1 train && astrokeras sdc1 detect && astrokeras sdc1 score
   astrokeras rate cutouts --features my.keras       a page that learns which objects you find interesting
 """
+GOES_ON = {  # what the same command does after Ctrl-C
+    "train": "; the same command goes on from its last whole epoch",
+    "detect": "; the same command goes on from its last tiles",
+}
 CHALLENGES = {"sdc1": (sdc1, "an image of radio sources"), "sdc2": (sdc2, "a cube of galaxies in HI")}
 
 
@@ -60,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"astrokeras {options.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("astrokeras: stopped; the same train command goes on from its last whole epoch", file=sys.stderr)
+        step = getattr(options, "step", options.command)
+        print(f"astrokeras {options.command}: stopped{GOES_ON.get(step, '')}", file=sys.stderr)
         return 130
     return 0
 
@@ -74,7 +79,7 @@ def _parser() -> _Parser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
-    sub = commands.add_parser("demo", help="train a detector of radio sources, judge, save and reopen it: two minutes")
+    sub = commands.add_parser("demo", help="train a detector of radio sources, judge, save, reopen it: a few minutes")
     sub.add_argument("--out", default="demo", metavar="FOLDER", help="where to write (default: demo)")
     sub.add_argument(
         "--epochs", type=int, default=EPOCHS, help=f"passes over the {FIELDS} simulated fields (default: {EPOCHS})"
@@ -193,8 +198,8 @@ def _add_training(sub: argparse.ArgumentParser) -> None:
     """Add the settings that train and compare share."""
     sub.add_argument(
         "--data",
-        help=f"{', '.join(training.LOADERS)}; or a path: what the network's loader reads, or an .npz with x_train, "
-        "y_train, x_test, y_test (default: the network's own set)",
+        help=f"{', '.join(training.LOADERS)}; or a path: what the network's loader reads; a folder of images, one "
+        "subfolder per class; or an .npz with x_train, y_train, x_test, y_test (default: the network's own set)",
     )
     sub.add_argument("--epochs", type=int, help="passes over the training data (default: the network's own)")
     sub.add_argument("--batch-size", type=int, metavar="N", help="examples per step (default: the network's own)")
@@ -244,6 +249,8 @@ def _list(options: argparse.Namespace) -> None:
         known = ", ".join(weights.names(name)) or "-"
         table.add_row(name, *shapes, f"{price.parameters:,}", f"{price.multiply_adds:,}", known)
     plots.print_table(table)
+    others = ", ".join(sorted(set(training.FROM_PYTHON) - set(DETECTORS)))
+    print(f"more from Python (astrokeras.applications): {others}")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -398,6 +405,11 @@ def _model(name: str, named_weights: str | None) -> tuple[keras.Model, list[str]
         if named_weights.endswith(".keras") and Path(named_weights).is_file():
             return _model(named_weights, None)
         return getattr(applications, name)(weights=named_weights), None, training.RECIPES[name].kind
+    if name in training.FROM_PYTHON:
+        raise ValueError(
+            f"Expected a .keras file, or one of {', '.join(training.RECIPES)}; {name} is used from Python: "
+            f"astrokeras.applications.{name}."
+        )
     if named_weights is not None:
         raise ValueError(f"Expected --weights with one of {', '.join(training.RECIPES)} only; received {name!r}.")
     card = saving.read_card(name)

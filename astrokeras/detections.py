@@ -145,6 +145,8 @@ class Detections:
     def to_table(self) -> "QTable":
         """Return an astropy table, one detection a row, with units and descriptions; `write("found.ecsv")` keeps them.
 
+        It is printed with 6 digits; ECSV and FITS files have all.
+
         Raises:
             ValueError: if a parameter is named like another column.
 
@@ -177,6 +179,9 @@ class Detections:
                 raise ValueError(f"Expected parameters named unlike the other columns; received a second {name!r}.")
             table[name] = column if unit is None else units.Quantity(column, unit, dtype="float32")
             table[name].info.description = "regressed parameter"
+        for name in table.colnames:
+            if table[name].dtype.kind == "f":
+                table[name].info.format = ".6g"
         return table
 
     def to_dict(self) -> dict[str, np.ndarray]:

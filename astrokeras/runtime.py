@@ -26,9 +26,7 @@ PACKAGES = (
 BFLOAT16_UNITS = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}  # flag of the processor -> name
 
 
-def configure(
-    precision: str = "auto", seed: int | None = None, compile_cache: str | os.PathLike | None = None
-) -> str:
+def configure(precision: str = "auto", seed: int | None = None, compile_cache: str | os.PathLike | None = None) -> str:
     """Choose the precision, the random seed and a compile cache for this session.
 
     Call it once, before building a model; importing astrokeras changes nothing by itself.

@@ -16,6 +16,7 @@ import numpy as np
 
 from astrokeras import applications, augmentation, callbacks, datasets, judging, losses, runtime, saving, weights
 from astrokeras.cost import cost
+from astrokeras.datasets.image_files import class_folders
 
 LOADERS = ("mnist", "cifar10", "simulated_digits", "simulated_spectra", "simulated_molecular_spectra")
 LOADERS += ("simulated_galaxies", "simulated_textures", "simulated_extinction")  # those that need no path
@@ -27,6 +28,8 @@ NAMES = {  # of the classes of a set; others go by number or bring their own
     "stellar_spectra": datasets.SPECTRAL_TYPES,
     "asirra": ("cat", "dog"),
 }
+OF_IMAGES = ("mnist", "cifar10", "asirra", "galaxy_zoo2")  # loaders beside which image_folder reads class folders
+ASIRRA_FOLDERS = {"cat", "cats", "dog", "dogs", "train", "test", "test1", "val", "validation"}  # in which ASIRRA comes
 MOST_CLASSES = 100_000
 
 
@@ -85,6 +88,11 @@ RECIPES = {
     "voc_cutout_classifier": Recipe(None, "image_folder", 40, 32, adam, PHOTOGRAPHS),
     "extinction_cnn": Recipe("simulated_extinction", "arrays", 10, 64, adam, kind="values"),
 }
+FROM_PYTHON = tuple(  # the applications that no recipe trains
+    name
+    for name, build in vars(applications).items()
+    if inspect.isfunction(build) and inspect.isclass(build.__annotations__["return"]) and name not in RECIPES
+)
 
 
 def load_data(recipe: Recipe, data=None, size: int | None = None) -> tuple[tuple, tuple]:
@@ -92,8 +100,10 @@ def load_data(recipe: Recipe, data=None, size: int | None = None) -> tuple[tuple
 
     Args:
         recipe: of the application.
-        data: one of `LOADERS`; a path, read by the recipe's loader, or by `datasets.arrays` where it ends in `.npz`
-            and that loader reads no such files; `None` for the recipe's own set; or the arrays themselves.
+        data: one of `LOADERS`; a path, read by the recipe's loader, by `datasets.image_folder` where it is a folder of
+            images with one subfolder per class (cats and dogs alone are ASIRRA's to `asirra_cnn`), or by
+            `datasets.arrays` where it ends in `.npz` and that loader reads no such files; `None` for the recipe's own
+            set; or the arrays themselves.
         size: pixels along each side, where the loader resizes.
 
     Raises:
@@ -119,8 +129,7 @@ def load_data(recipe: Recipe, data=None, size: int | None = None) -> tuple[tuple
         raise FileNotFoundError(
             f"Expected data to be one of {', '.join(LOADERS)}, or a path; there is nothing at {data}."
         )
-    reads_npz = recipe.reader in ("mnist", "cifar10", "arrays")
-    reader = getattr(datasets, "arrays" if Path(data).suffix == ".npz" and not reads_npz else recipe.reader)
+    reader = getattr(datasets, _reader(recipe, Path(data)))
     resizes = size is not None and "size" in inspect.signature(reader).parameters
     return reader(data, size=size) if resizes else reader(data)
 
@@ -315,11 +324,27 @@ def check_arguments(name: str, arguments: dict) -> dict:
     return arguments
 
 
+def _reader(recipe: Recipe, path: Path) -> str:
+    """The name of the loader that reads what is at a path."""
+    if path.suffix == ".npz" and recipe.reader not in ("mnist", "cifar10", "arrays"):
+        return "arrays"
+    if recipe.reader in OF_IMAGES and path.is_dir():
+        names = {name.lower() for name in class_folders(path)}
+        own = recipe.reader == "asirra" and names <= ASIRRA_FOLDERS
+        return recipe.reader if own or len(names) < 2 else "image_folder"
+    return recipe.reader
+
+
 def _recipe(name: str) -> Recipe:
     if name not in RECIPES and name.startswith("yolo"):
         raise ValueError(
             f"Expected an application that learns classes or values, one of {', '.join(RECIPES)}; {name} learns boxes: "
             "train it from Python with fit(DetectionDataset(...)), as in recipes/bccd_detectors.py."
+        )
+    if name in FROM_PYTHON:
+        raise ValueError(
+            f"Expected an application that learns classes or values, one of {', '.join(RECIPES)}; {name} is used from "
+            f"Python: astrokeras.applications.{name}."
         )
     if name not in RECIPES:
         raise ValueError(f"Expected an application, one of {', '.join(RECIPES)}; received {name!r}.")

@@ -1,4 +1,7 @@
-"""Sphinx: `python -m sphinx -W --keep-going -b html docs docs/_build/html`; needs the extra `docs`, no network."""
+"""Sphinx: `python -m sphinx -W --keep-going -b html docs docs/_build/html`; needs the extra `docs`.
+
+Building needs no network; reading formulas does, since MathJax comes from its CDN.
+"""
 
 import os
 import re

@@ -16,6 +16,8 @@ def test_list_shows_each_application(capsys):
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
     assert "lenet5" in shown and "238,570" in shown and "1,018,752" in shown and "resnet" in shown
+    last = shown.splitlines()[-1]
+    assert "from Python" in last and "ddpm" in last and "unet" in last and "yolo_voc" not in last
 
 
 def test_doctor_shows_the_report(capsys):
@@ -126,6 +128,8 @@ BAD = [
     (["train", "resnet", "--data", "simulated_digits", "--set", "depth=21"], "Expected depth to be one of"),
     (["train", "lenet5", "--data", "simulated_digits", "--set", "classes=5"], "Expected labels in 0..4"),
     (["predict", "no.keras", "a.png"], "there is none at no.keras"),
+    (["predict", "unet", "a.png"], "unet is used from Python: astrokeras.applications.unet"),
+    (["train", "unet"], "unet is used from Python: astrokeras.applications.unet"),
     (["predict", "lenet5", "a.png"], "Expected --weights with the network lenet5 (known: mnist)"),
     (["predict", "lenet5", "a.png", "--weights", "imagenet"], "'mnist', or the path"),
     (["predict", "lenet5", "no.png", "--weights", "mnist"], "there is none at no.png"),
@@ -176,8 +180,14 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("astrokeras.training.train", stop)
+    monkeypatch.setattr("astrokeras.training.compare", stop)
+    monkeypatch.setattr("astrokeras.challenges.sdc1.detect", stop)
     assert main(["train", "lenet5"]) == 130
     assert "goes on from its last whole epoch" in capsys.readouterr().err
+    assert main(["sdc1", "detect"]) == 130
+    assert "goes on from its last tiles" in capsys.readouterr().err
+    assert main(["compare", "lenet5"]) == 130
+    assert capsys.readouterr().err == "astrokeras compare: stopped\n"
 
 
 def test_compare_prints_a_table(tmp_path, rng, capsys):

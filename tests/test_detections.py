@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from astrokeras import detections as interchange
 from astrokeras import plots
 from astrokeras.detections import Detections
+from astrokeras.survey import write_catalogue
 
 
 class Named(NamedTuple):
@@ -86,6 +87,20 @@ def test_table_has_units_names_and_survives_a_file(found, tmp_path):
         assert read["x_min"].info.description == "lower edge along x" and read["score"].info.description
         assert read.meta["class_names"] == ["cat", "dog"] and "pixel i covers" in read.meta["boxes"]
         assert read["x_min"].dtype == read["score"].dtype == "float32"
+
+
+def test_table_shows_few_digits_and_writes_all(tmp_path):
+    third = Detections([[1 / 3, 1, 1234 + 2 / 3, 2]], [2 / 3], params=[[1e-6 / 7]], parameters=PARAMETERS[:1])
+    table = third.to_table()
+    shown = table["x_min", "x_max", "score", "flux"].pformat()[-1].split()
+    assert shown == ["0.333333", "1234.67", "0.666667", "1.42857e-07"]
+    write_catalogue(table, tmp_path / "catalogue.csv")
+    for name in ("found.ecsv", "found.fits"):
+        table.write(tmp_path / name)
+    for name in ("found.ecsv", "found.fits", "catalogue.csv"):
+        read = QTable.read(tmp_path / name)
+        for column, value in (("x_min", 1 / 3), ("x_max", 1234 + 2 / 3), ("score", 2 / 3), ("flux", 1e-6 / 7)):
+            assert np.float32(getattr(read[column], "value", read[column])[0]) == np.float32(value), (name, column)
 
 
 def test_table_in_other_dimensions():

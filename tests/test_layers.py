@@ -55,6 +55,10 @@ def test_relu_leaky_is_the_same_with_and_without_its_branch(largest, compiled, r
 def test_relu_leaky_computes_its_saturation_only_where_one_is(monkeypatch):
     import tensorflow as tf
 
+    assert backend.runs_step_by_step() is not backend.has_gpu()
+    with backend.for_other_runtimes():
+        assert not backend.runs_step_by_step()
+    assert array(backend.saturated_leaky_relu(np.float32([-4, 2, 10]), 0.5, 6.0)).tolist() == [-2, 2, 8]
     seen, relu = [], tf.nn.relu
     monkeypatch.setattr(tf.nn, "relu", lambda x: seen.append(len(x)) or relu(x))
     assert array(layers.relu_leaky(np.array([1.0, -2.0]))).tolist() == pytest.approx([1.0, -0.1])

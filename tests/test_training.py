@@ -160,6 +160,31 @@ def test_a_folder_of_images_in_the_size_of_the_network(tmp_path):
     assert astrokeras.read_card(out)["kind"] == "classes" and result.model.input_shape == (None, 32, 32, 3)
     with pytest.raises(ValueError, match="has no set of its own"):
         training.train("darknet19")
+    for name in ("lenet5", "resnet", "cifar10_cnn", "asirra_cnn", "galaxy_zoo2"):
+        (x, y), _ = training.load_data(training.RECIPES[name], tmp_path, 16)
+        assert x.names == ("dark", "light") and x.shape[1:] == (16, 16, 3) and set(y) == {0, 1}, name
+
+
+@pytest.mark.parametrize(
+    ("folders", "reader"),
+    [
+        (["Cat", "Dog"], "asirra"),
+        (["PetImages/Cat", "PetImages/Dog"], "asirra"),
+        (["train/cats", "train/dogs", "validation/cats", "validation/dogs"], "asirra"),
+        (["train", "test1"], "asirra"),  # cat.0.jpg, ...
+        (["cat", "dog", "horse"], "image_folder"),
+        (["train/a", "train/b", "val/a", "val/b"], "image_folder"),
+        (["only"], "asirra"),
+    ],
+)
+def test_asirra_keeps_the_forms_of_its_folder(tmp_path, folders, reader):
+    from tests.test_loaders import save_image
+
+    for folder in folders:
+        save_image(tmp_path / folder / "cat.0.jpg", (0, 0, 0))
+    (tmp_path / "empty").mkdir()
+    assert training._reader(training.RECIPES["asirra_cnn"], tmp_path) == reader
+    assert training._reader(training.RECIPES["stellar_spectra_cnn"], tmp_path) == "stellar_spectra"
 
 
 def test_training_starts_from_a_file(tmp_path, rng):

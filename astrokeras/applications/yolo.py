@@ -128,7 +128,7 @@ def yolo_voc416(
         classes: number of classes.
         class_names: of the classes; `None` where they are not VOC's.
         name: of the model.
-        **options: of `yolo`; `weights="cianna"` is the published file of CIANNA (mAP@50 75.3 %).
+        **options: of `yolo`; `weights="cianna"` is the published file of CIANNA (`mAP@50` 75.3 %).
 
     Raises:
         ValueError: as `yolo`.
@@ -157,7 +157,7 @@ def yolo_coco(
         classes: number of classes.
         class_names: of the classes; `None` where they are not COCO's.
         name: of the model.
-        **options: of `yolo`; `weights="cianna"` is the published file of CIANNA (mAP@50 39.9 %).
+        **options: of `yolo`; `weights="cianna"` is the published file of CIANNA (`mAP@50` 39.9 %).
 
     Raises:
         ValueError: as `yolo`.

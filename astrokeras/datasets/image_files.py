@@ -120,8 +120,8 @@ def image_folder(
     path = existing(path, "a folder of images")
     if not 0 < test < 1:
         raise ValueError(f"Expected test between 0 and 1; received test={test}.")
-    held_out = next((path / part for part in ("test", "val") if (path / part).is_dir()), None)
-    if (path / "train").is_dir() and held_out is not None:
+    held_out = _test_part(path)
+    if held_out is not None:
         parts = [_by_class(path / "train"), _by_class(held_out)]
         if list(parts[0]) != list(parts[1]):
             raise ValueError(
@@ -160,10 +160,33 @@ def in_test(identity: str, share: float) -> bool:
     return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") < share * 2**64
 
 
+def class_folders(path: str | os.PathLike) -> list[str]:
+    """Return the names of the classes of a folder that `image_folder` reads: its subfolders in which images lie.
+
+    Example:
+        >>> import tempfile
+        >>> from astrokeras.datasets.image_files import class_folders
+        >>> class_folders(tempfile.mkdtemp())
+        []
+    """
+    path = Path(path)
+    entries = sorted((path if _test_part(path) is None else path / "train").iterdir())
+    folders = (entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return [folder.name for folder in folders if any(map(_is_image, folder.rglob("*")))]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def _test_part(path: Path) -> Path | None:
+    """The folder of the test images, where a set comes in parts."""
+    parts = (path / part for part in ("test", "val"))
+    return next((part for part in parts if part.is_dir()), None) if (path / "train").is_dir() else None
+
+
 def _by_class(folder: Path) -> dict[str, list[Path]]:
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if len(names) < 2:
         raise ValueError(f"Expected {folder} to have one subfolder per class, at least 2; found {len(names)}.")
-    return {
-        name: sorted(file for file in (folder / name).rglob("*") if file.suffix.lower() in SUFFIXES) for name in names
-    }
+    return {name: sorted(filter(_is_image, (folder / name).rglob("*"))) for name in names}

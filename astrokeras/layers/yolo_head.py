@@ -14,16 +14,15 @@ SLOPES = {part: (1.0, 6.0, -6.0) for part in PARTS} | {"size": (1.0, 1.6, -1.6),
 class YoloHead(keras.layers.Layer):
     """Activate the last convolution of a YOLO detector.
 
-    Each of the `boxes = len(priors)` boxes of a grid cell has 8 + classes + params columns, in this order:
+    Each of the `boxes = len(priors)` boxes of a grid cell has 8 + classes + params columns, in this order, each with
+    its activation and its limits (slope, max, min):
 
-    | columns | what | activation | limits (slope, max, min) |
-    | --- | --- | --- | --- |
-    | 3 | position of the centre in its cell, x, y, z | sigmoid | 1, 6, -6 |
-    | 3 | log of size / prior, x, y, z | linear | 1, 1.6, -1.6 |
-    | 1 | probability | sigmoid | 1, 6, -6 |
-    | 1 | objectness | sigmoid | 1, 6, -6 |
-    | classes | classes | sigmoid, or softmax over the classes of the box | 1, 6, -6; softmax: none |
-    | params | parameters | linear | 1, 1.2, -0.2 |
+    - 3 for the position of the centre in its cell, x, y, z: sigmoid, 1, 6, -6;
+    - 3 for the log of size / prior, x, y, z: linear, 1, 1.6, -1.6;
+    - 1 for the probability: sigmoid, 1, 6, -6;
+    - 1 for the objectness: sigmoid, 1, 6, -6;
+    - one per class: sigmoid, 1, 6, -6, or softmax over the classes of the box, without limits;
+    - one per parameter column: linear, 1, 1.2, -0.2.
 
     The input is multiplied by the slope and cut to the limits; a sigmoid is `1 / (1 + exp(cut(-slope * x)))`, so its
     limits apply to the negated value. Cuts let the gradient through as if they were not there. Axes that are not fitted
@@ -38,7 +37,7 @@ class YoloHead(keras.layers.Layer):
         classes: number of classes.
         params: number of columns for parameters (an angle takes two, see `Parameter`).
         class_softmax: classes exclude each other.
-        slopes: part -> (slope, max, min), for the parts that differ from the table: "position", "size",
+        slopes: part -> (slope, max, min), for the parts that differ from the list: "position", "size",
             "probability", "objectness", "classes", "params".
         fit_dims: number of axes to fit, x first; `None` means as many as a prior has.
         dtype: stays float32 under mixed precision.

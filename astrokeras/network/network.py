@@ -144,9 +144,8 @@ class Network:
         if padding == "valid":
             self._needs(kernel, name)
         shape = {"filters": filters, "kernel_size": kernel, "strides": strides, "padding": padding}
-        kind = self._kind("Conv")
-        if kind is keras.layers.Conv2D and is_wide(self.output_shape, kernel, filters):
-            kind = layers.WideConv2D
+        wide = len(kernel) == 2 and is_wide(self.output_shape, kernel, filters)
+        kind = layers.WideConv2D if wide else self._kind("Conv")
         return self._weighted(kind, shape, activation, dropout, use_bias, name)
 
     def dense(

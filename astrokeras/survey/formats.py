@@ -278,8 +278,11 @@ def _read_votable(path) -> "QTable":
 
 
 def _write_csv(table, file) -> None:
+    plain = _columns(table)
+    for name in plain.colnames:
+        plain[name].info.format = None  # it would cut the numbers to what is shown
     with _as_text(file) as text:
-        _columns(table).write(text, format="ascii.csv")
+        plain.write(text, format="ascii.csv")
 
 
 def _read_csv(path) -> "QTable":
