@@ -1,6 +1,6 @@
 """The classifiers and regressors of the course by hand in plain Keras, to compare with: benchmarks/plain_keras.py.
 
-They compute what ours compute, with Keras's own layers; `leaky` is CIANNA's rectifier in its fastest form.
+They compute what ours compute, with Keras's own layers; `leaky` is CIANNA's rectifier as one writes it with keras.ops.
 """
 
 import functools
