@@ -95,7 +95,7 @@ LAYERS = {
         {"units": 3, "dropout": 0.25, "bias_value": 0.5, "takes_pivot": True, "gives_pivot": True},
         (6,),
     ),
-    "WideConv2D": ({"filters": 4, "kernel_size": (3, 3), "padding": "same"}, (4, 4, 3)),
+    "Conv2D": ({"filters": 4, "kernel_size": (3, 3), "padding": "same"}, (4, 4, 3)),
     "BatchNormalization": ({"momentum": 0.9, "epsilon": 0.01}, (5, 5, 4)),
     "GroupNormalization": ({"group_size": 2, "per": "channel", "set_off": 1, "epsilon": 0.01}, (5, 5, 4)),
     "LocalResponseNormalization": ({"depth": 3, "k": 2.0, "alpha": 0.5, "beta": 0.75}, (5, 5, 4)),

@@ -85,7 +85,7 @@ def test_a_wide_convolution_is_a_matrix_product_of_the_same_result(kernel, paddi
     monkeypatch.setattr(convolution, "MANY_WEIGHTS", 5)
     x = rng.normal(size=(2, 3, 4, 5)).astype("float32")
     plain = keras.layers.Conv2D(6, kernel, padding=padding, activation="relu", bias_initializer="normal")
-    wide = layers.WideConv2D.from_config(plain.get_config())
+    wide = layers.Conv2D.from_config(plain.get_config())
     plain.build(x.shape), wide.build(x.shape)
     wide.set_weights(plain.get_weights())
     np.testing.assert_allclose(array(wide(x)), array(plain(x)), atol=1e-5)
@@ -100,21 +100,21 @@ def test_a_wide_convolution_takes_the_product_only_where_it_is_faster(rng, monke
     monkeypatch.setattr(keras.ops, "matmul", lambda a, b: seen.append(a.shape) or product(a, b))
     many = {"filters": 4, "kernel_size": 3, "padding": "same"}
     x = rng.normal(size=(2, 4, 4, 3)).astype("float32")
-    layers.WideConv2D(**many)(x)
+    layers.Conv2D(**many)(x)
     assert not seen  # few weights
     monkeypatch.setattr(convolution, "MANY_WEIGHTS", 100)
-    layers.WideConv2D(**many)(x)
+    layers.Conv2D(**many)(x)
     assert seen == ([(32, 27)] if keras.config.backend() == "tensorflow" and not backend.has_gpu() else [])
     seen.clear()
     with backend.for_other_runtimes():
-        layers.WideConv2D(**many)(x)
-    layers.WideConv2D(**many)(np.repeat(x, 2, axis=1))  # 32 positions
-    layers.WideConv2D(**many | {"strides": 2})(x)
-    layers.WideConv2D(**many, dilation_rate=2)(x)
+        layers.Conv2D(**many)(x)
+    layers.Conv2D(**many)(np.repeat(x, 2, axis=1))  # 32 positions
+    layers.Conv2D(**many | {"strides": 2})(x)
+    layers.Conv2D(**many, dilation_rate=2)(x)
     assert not seen
     net = astrokeras.Network((8, 8, 3)).conv(4, 3).pool(2).conv(12, 3)
-    kinds = [type(layer).__name__ for layer in net.build().layers if "conv" in layer.name]
-    assert kinds == ["Conv2D", "WideConv2D"]
+    kinds = [type(layer) for layer in net.build().layers if "conv" in layer.name]
+    assert kinds == [keras.layers.Conv2D, layers.Conv2D]
 
 
 @pytest.mark.parametrize("bad", [{"leak": -0.1}, {"leak": 2}, {"saturation": 0}])

@@ -6,7 +6,7 @@ from astrokeras.layers.activations import relu_leaky as relu_leaky
 from astrokeras.layers.cianna import PivotDense as PivotDense
 from astrokeras.layers.cianna import ScaledBias as ScaledBias
 from astrokeras.layers.cianna import UnscaledDropout as UnscaledDropout
-from astrokeras.layers.convolution import WideConv2D as WideConv2D
+from astrokeras.layers.convolution import Conv2D as Conv2D
 from astrokeras.layers.embedding import SinusoidalEmbedding as SinusoidalEmbedding
 from astrokeras.layers.noise import AddNoise as AddNoise
 from astrokeras.layers.noise import AppendChannel as AppendChannel

@@ -13,8 +13,8 @@ SMALL_MAP = 16  # positions
 
 
 @keras.saving.register_keras_serializable(package="astrokeras")
-class WideConv2D(keras.layers.Conv2D):
-    """Keras's convolution, for kernels of millions of weights on small maps: faster with TensorFlow on a CPU.
+class Conv2D(keras.layers.Conv2D):
+    """Keras's convolution; for kernels of millions of weights on small maps faster with TensorFlow on a CPU.
 
     Arguments, weights and results are those of `keras.layers.Conv2D`, on every backend. TensorFlow brings a kernel into
     another order in each call; where it has more than 8 million weights and the map at most 16 positions, that takes
@@ -34,8 +34,8 @@ class WideConv2D(keras.layers.Conv2D):
 
     Example:
         >>> import numpy as np
-        >>> from astrokeras.layers import WideConv2D
-        >>> layer = WideConv2D(8, 3, padding="same")
+        >>> from astrokeras.layers import Conv2D
+        >>> layer = Conv2D(8, 3, padding="same")
         >>> tuple(layer(np.ones((2, 4, 4, 3), "float32")).shape)
         (2, 4, 4, 8)
     """
@@ -58,7 +58,7 @@ class WideConv2D(keras.layers.Conv2D):
 
 
 def is_wide(shape: tuple[int, ...], kernel_size: tuple[int, ...], filters: int) -> bool:
-    """Whether `WideConv2D` is the faster one for maps of this shape, `(y, x, channels)`.
+    """Whether `Conv2D` is the faster one for maps of this shape, `(y, x, channels)`.
 
     Example:
         >>> from astrokeras.layers.convolution import is_wide

@@ -145,7 +145,7 @@ class Network:
             self._needs(kernel, name)
         shape = {"filters": filters, "kernel_size": kernel, "strides": strides, "padding": padding}
         wide = len(kernel) == 2 and is_wide(self.output_shape, kernel, filters)
-        kind = layers.WideConv2D if wide else self._kind("Conv")
+        kind = layers.Conv2D if wide else self._kind("Conv")
         return self._weighted(kind, shape, activation, dropout, use_bias, name)
 
     def dense(
