@@ -170,9 +170,12 @@ def class_folders(path: str | os.PathLike) -> list[str]:
         []
     """
     path = Path(path)
-    entries = sorted((path if _test_part(path) is None else path / "train").iterdir())
-    folders = (entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    return [folder.name for folder in folders if any(map(_is_image, folder.rglob("*")))]
+    path = path if _test_part(path) is None else path / "train"
+    return [name for name in _subfolders(path) if any(map(_is_image, (path / name).rglob("*")))]
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _is_image(path: Path) -> bool:
@@ -186,7 +189,7 @@ def _test_part(path: Path) -> Path | None:
 
 
 def _by_class(folder: Path) -> dict[str, list[Path]]:
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    names = _subfolders(folder)
     if len(names) < 2:
         raise ValueError(f"Expected {folder} to have one subfolder per class, at least 2; found {len(names)}.")
     return {name: sorted(filter(_is_image, (folder / name).rglob("*"))) for name in names}
